@@ -1,0 +1,15 @@
+//! One module for each client command: its options, and what it does.
+
+pub(crate) mod apply;
+pub(crate) mod completion;
+pub(crate) mod delete;
+pub(crate) mod describe;
+pub(crate) mod explain;
+pub(crate) mod fleet;
+pub(crate) mod get;
+pub(crate) mod history;
+pub(crate) mod receipt;
+pub(crate) mod rollback;
+pub(crate) mod token;
+pub(crate) mod version;
+pub(crate) mod written;

@@ -1,0 +1,162 @@
+//! What scripts rely on: exit codes, what goes to which stream, what can be piped.
+
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+
+const APPLIED: &str = r#"{"revision": 7, "warnings": ["route attaches to nothing"],
+    "changes": [{"kind": "Gateway", "namespace": "default", "name": "edge", "action": "created"}]}"#;
+const PENDING: &str = r#"{"revision": 7, "fleet": 2, "applied": 1, "refused": [], "pending": ["edge-2"]}"#;
+const COMPLETE: &str = r#"{"revision": 7, "fleet": 2, "applied": 2, "refused": [], "pending": [],
+    "appliedMs": {"p50": 1.0, "p95": 2.0, "p99": 2.0, "max": 2.0}}"#;
+const REFUSED: &str = r#"{"revision": 7, "fleet": 2, "applied": 1, "pending": [], "refused": [{"proxy": "edge-2",
+    "violations": [{"resource": "listener/default/edge/http", "field": "port", "code": "local", "message": "in use"}]}]}"#;
+const PROBLEM: &str = r#"{"title": "Invalid content", "status": 422, "violations": [
+    {"resource": "HTTPRoute/default/shop", "field": "spec.rulez", "code": "unknownField", "message": "did you mean rules?"}]}"#;
+
+/// A control plane that knows two answers: to writes, and to receipts.
+fn control_plane(write: (u16, &'static str), receipt: &'static str) -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    thread::spawn(move || {
+        for connection in listener.incoming().map_while(Result::ok) {
+            // A client that leaves early is seen by its own test.
+            let _ = answer(connection, write, receipt);
+        }
+    });
+    Ok(address)
+}
+
+fn answer(mut connection: TcpStream, write: (u16, &str), receipt: &str) -> io::Result<()> {
+    let mut read = BufReader::new(connection.try_clone()?);
+    let (mut first, mut length) = (String::new(), 0);
+    read.read_line(&mut first)?;
+    for line in read.by_ref().lines() {
+        let line = line?.to_ascii_lowercase();
+        if let Some(value) = line.strip_prefix("content-length: ") {
+            length = value.parse().map_err(|_| io::ErrorKind::InvalidData)?;
+        }
+        if line.is_empty() {
+            break;
+        }
+    }
+    io::copy(&mut read.take(length), &mut io::sink())?;
+    let (status, body) = if first.contains("/receipt") {
+        (200, receipt)
+    } else {
+        write
+    };
+    let length = body.len();
+    write!(
+        connection,
+        "HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    )
+}
+
+fn sluice(server: SocketAddr, arguments: &[&str]) -> io::Result<Output> {
+    Command::new(env!("CARGO_BIN_EXE_sluice"))
+        .args(arguments)
+        .env("SLUICE_ADMIN", server.to_string())
+        .env_remove("SLUICE_TOKEN")
+        .env_remove("SLUICE_NAMESPACE")
+        .stdin(Stdio::null())
+        .output()
+}
+
+/// Exit code, standard output, standard error of an `apply` of nothing.
+fn apply(server: SocketAddr, arguments: &[&str]) -> io::Result<(Option<i32>, String, String)> {
+    let arguments: Vec<_> = ["apply", "-f", "-"].iter().chain(arguments).copied().collect();
+    let output = sluice(server, &arguments)?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok((output.status.code(), text(output.stdout), text(output.stderr)))
+}
+
+#[test]
+fn done_is_0_and_warnings_are_not_in_what_is_piped() {
+    let server = control_plane((200, APPLIED), COMPLETE).unwrap();
+    let (code, out, err) = apply(server, &["--wait", "10s"]).unwrap();
+    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(
+        out,
+        "gateway/edge created\nrevision 7\n2 of 2 proxies, p50 1 ms, max 2 ms\n"
+    );
+    assert_eq!(err, "warning: route attaches to nothing\n");
+}
+
+#[test]
+fn refused_by_the_control_plane_is_1_with_every_violation() {
+    let server = control_plane((422, PROBLEM), COMPLETE).unwrap();
+    let (code, out, err) = apply(server, &[]).unwrap();
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert_eq!(
+        err,
+        "error: Invalid content (422)\n  \
+         HTTPRoute/default/shop  spec.rulez  did you mean rules? (unknownField)\n"
+    );
+}
+
+#[test]
+fn refused_by_a_proxy_is_1_with_its_reason() {
+    let server = control_plane((200, APPLIED), REFUSED).unwrap();
+    let (code, _, err) = apply(server, &["--wait", "10s"]).unwrap();
+    assert_eq!(code, Some(1));
+    assert!(
+        err.contains("refused by edge-2\n  listener/default/edge/http  port  in use (local)"),
+        "{err}"
+    );
+    let (code, ..) = apply(server, &["--wait", "10s", "--quorum", "0.5"]).unwrap();
+    assert_eq!(code, Some(0), "half of the fleet is enough");
+}
+
+#[test]
+fn time_run_out_is_3_with_who_is_missing() {
+    let server = control_plane((200, APPLIED), PENDING).unwrap();
+    let (code, out, err) = apply(server, &["--wait", "10ms"]).unwrap();
+    assert_eq!(code, Some(3));
+    assert!(out.contains("1 of 2 proxies, 1 pending"), "{out}");
+    assert!(err.ends_with("timed out waiting for edge-2\n"), "{err}");
+}
+
+#[test]
+fn as_json_the_receipt_is_part_of_the_one_answer() {
+    let server = control_plane((200, APPLIED), PENDING).unwrap();
+    let (code, out, _) = apply(server, &["--wait", "10ms", "-o", "json"]).unwrap();
+    let answer: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (code, &answer["receipt"]["pending"][0]),
+        (Some(3), &"edge-2".into())
+    );
+}
+
+#[test]
+fn wrong_usage_is_2() {
+    let nobody = control_plane((500, ""), "").unwrap();
+    for wrong in [
+        &["apply"][..],
+        &["get", "routez"],
+        &["get", "all", "shop"],
+        &["delete", "routes"],
+        &["apply", "-f", "-", "--quorum", "0.5"],
+        &["apply", "-f", "-", "--wait", "soon"],
+        &["receipt", "seven"],
+        &["frobnicate"],
+    ] {
+        assert_eq!(sluice(nobody, wrong).unwrap().status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+#[test]
+fn the_completion_script_is_one_that_bash_can_read() {
+    let nobody = control_plane((500, ""), "").unwrap();
+    let script = sluice(nobody, &["completion", "bash"]).unwrap().stdout;
+    let checked = Command::new("bash")
+        .arg("-n")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn();
+    let mut bash = checked.unwrap();
+    bash.stdin.take().unwrap().write_all(&script).unwrap();
+    assert!(bash.wait().unwrap().success());
+    assert!(script.len() > 1_000);
+}

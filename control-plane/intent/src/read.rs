@@ -1,0 +1,205 @@
+//! From a value to a resource: identified, walked along its schema, deserialised, validated.
+
+use serde_json::{Map, Value};
+use sluice_model::{Code, Violation};
+
+use crate::kind::Kind;
+use crate::meta::{Metadata, SERVER_OWNED};
+use crate::nearest::nearest;
+use crate::report::{Report, Violations, described, quoted};
+use crate::resource::{Resource, ResourceId, Spec};
+use crate::schema;
+use crate::validate::{Regexes, validate};
+use crate::walk::walk;
+
+impl Resource {
+    /// Reads one manifest, with every check that [`parse`](fn@crate::parse) makes; a `List` is refused.
+    ///
+    /// # Errors
+    /// Every violation of the manifest, each at its path.
+    pub fn from_json(manifest: Value, default_namespace: &str) -> Result<Self, Vec<Violation>> {
+        let mut violations = Violations::default();
+        let resource = read(
+            manifest,
+            "manifest",
+            default_namespace,
+            &mut Regexes::default(),
+            &mut violations,
+        );
+        resource.ok_or_else(|| violations.into_vec())
+    }
+}
+
+/// Reads one manifest that stands at `origin` of its input. Without a resource, there is a violation.
+pub(crate) fn read(
+    manifest: Value,
+    origin: &str,
+    default_namespace: &str,
+    regexes: &mut Regexes,
+    violations: &mut Violations,
+) -> Option<Resource> {
+    let Value::Object(mut manifest) = without_nulls(manifest) else {
+        violations.push(
+            origin,
+            "",
+            Code::WrongType,
+            "must be an object with apiVersion, kind and metadata",
+        );
+        return None;
+    };
+    let resource = name_of(&manifest, origin, default_namespace);
+    let before = violations.total();
+    let mut report = Report::new(&resource, violations);
+    let kind = identify(&manifest, &mut report)?;
+    strip_server_owned(&mut manifest, default_namespace);
+
+    let manifest = Value::Object(manifest);
+    walk(schema::walked(kind), &manifest, &mut report);
+    let typed = typed(kind, manifest);
+    if let Ok(resource) = &typed {
+        validate(resource, regexes, &mut report);
+    }
+    match typed {
+        Ok(resource) if violations.total() == before => Some(resource),
+        Err(error) if violations.total() == before => {
+            // The walk finds all that deserialising refuses (a property holds it to that);
+            // should it ever not, the input is still refused and says why.
+            violations.push(&resource, "", Code::Malformed, error);
+            None
+        }
+        _ => None,
+    }
+}
+
+/// What violations call the manifest: its id as far as it has one, else where it stands.
+fn name_of(manifest: &Map<String, Value>, origin: &str, default_namespace: &str) -> String {
+    let metadata = manifest.get("metadata");
+    let text = |field: &str| {
+        metadata
+            .and_then(|metadata| metadata.get(field))
+            .and_then(Value::as_str)
+    };
+    let short = |text: &&str| text.len() <= 253;
+    let namespace = text("namespace").filter(short).unwrap_or(default_namespace);
+    match (
+        manifest.get("kind").and_then(Value::as_str).filter(short),
+        text("name").filter(short),
+    ) {
+        (Some(kind), Some(name)) => format!("{kind}/{namespace}/{name}"),
+        _ => origin.to_owned(),
+    }
+}
+
+/// The kind, if `apiVersion` and `kind` are of one that this build reads.
+fn identify(manifest: &Map<String, Value>, report: &mut Report<'_>) -> Option<Kind> {
+    let version = text_field(manifest, "apiVersion", report);
+    let name = text_field(manifest, "kind", report)?;
+    let Some(kind) = Kind::by_name(name) else {
+        if Kind::is_planned(name) {
+            report.add_in(
+                "kind",
+                Code::Unsupported,
+                format_args!("`{name}` is not supported by this version"),
+            );
+        } else {
+            let hint = match Kind::nearest(name) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("there are {}", Kind::ALL.map(Kind::as_str).join(", ")),
+            };
+            report.add_in(
+                "kind",
+                Code::UnknownKind,
+                format_args!("unknown kind {}; {hint}", quoted(name)),
+            );
+        }
+        return None;
+    };
+    let version = version?;
+    if !kind.api_versions().contains(&version) {
+        let hint = match nearest(version, kind.api_versions().iter().copied()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => format!("`{kind}` is of {}", kind.api_version()),
+        };
+        let message = format!(
+            "{} has no kind `{kind}` that is read here; {hint}",
+            quoted(version)
+        );
+        report.add_in("apiVersion", Code::UnknownKind, message);
+        return None;
+    }
+    Some(kind)
+}
+
+fn text_field<'a>(manifest: &'a Map<String, Value>, name: &str, report: &mut Report<'_>) -> Option<&'a str> {
+    match manifest.get(name) {
+        Some(Value::String(text)) => Some(text),
+        Some(other) => {
+            report.add_in(
+                name,
+                Code::WrongType,
+                format_args!("must be a string, not {}", described(other)),
+            );
+            None
+        }
+        None => {
+            report.add_in(name, Code::Missing, "is required");
+            None
+        }
+    }
+}
+
+/// Takes out what the server owns, and fills in the namespace.
+fn strip_server_owned(manifest: &mut Map<String, Value>, default_namespace: &str) {
+    manifest.remove("status");
+    if let Some(Value::Object(metadata)) = manifest.get_mut("metadata") {
+        for field in SERVER_OWNED {
+            metadata.remove(*field);
+        }
+        metadata
+            .entry("namespace")
+            .or_insert_with(|| default_namespace.into());
+    }
+}
+
+fn typed(kind: Kind, mut manifest: Value) -> Result<Resource, serde_json::Error> {
+    let mut take = |field: &str| manifest.get_mut(field).map(Value::take).unwrap_or_default();
+    let mut metadata: Metadata = serde_json::from_value(take("metadata"))?;
+    if kind == Kind::Secret {
+        // kubectl keeps the whole manifest there, values and all.
+        metadata.annotations.remove(LAST_APPLIED);
+    }
+    let spec = match kind {
+        Kind::Secret => manifest,
+        _ => take("spec"),
+    };
+    let spec = Spec::from_value(kind, spec)?;
+    let namespace = metadata
+        .namespace
+        .ok_or_else(|| serde::de::Error::missing_field("namespace"))?;
+    Ok(Resource {
+        id: ResourceId {
+            kind,
+            namespace,
+            name: metadata.name,
+        },
+        labels: metadata.labels,
+        annotations: metadata.annotations,
+        spec,
+    })
+}
+
+/// Where kubectl keeps what was applied last.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Members that are null count as left out, as everywhere in Kubernetes.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(members) => members
+            .into_iter()
+            .filter(|(_, member)| !member.is_null())
+            .map(|(name, member)| (name, without_nulls(member)))
+            .collect(),
+        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
+        other => other,
+    }
+}

@@ -1,0 +1,101 @@
+//! What the schema cannot say: fields that depend on each other within one resource.
+//! Strings by themselves are right already, for their types are built only from checked text.
+
+mod backend;
+mod experiment;
+mod filters;
+mod gateway;
+mod httproute;
+mod matches;
+mod regexes;
+mod secret;
+mod targets;
+mod tls;
+mod traffic_policy;
+
+use std::collections::HashSet;
+use std::hash::Hash;
+
+use sluice_model::Code;
+
+pub(crate) use self::regexes::Regexes;
+use crate::meta::Annotations;
+use crate::report::Report;
+use crate::resource::{Resource, Spec};
+
+/// Reports what is wrong with `resource` in itself.
+pub(crate) fn validate(resource: &Resource, regexes: &mut Regexes, report: &mut Report<'_>) {
+    let bytes: usize = resource
+        .annotations
+        .iter()
+        .map(|(key, value)| key.len() + value.len())
+        .sum();
+    if bytes > Annotations::MAX_BYTES {
+        let message = format!(
+            "must have at most {} bytes in all, not {bytes}",
+            Annotations::MAX_BYTES
+        );
+        report.field("metadata", |report| {
+            report.add_in("annotations", Code::OutOfRange, message);
+        });
+    }
+    if let Spec::Secret(spec) = &resource.spec {
+        return secret::validate(spec, &resource.annotations, report);
+    }
+    report.field("spec", |report| match &resource.spec {
+        Spec::GatewayClass(_) | Spec::ReferenceGrant(_) | Spec::Secret(_) => {}
+        Spec::Gateway(spec) => gateway::validate(spec, report),
+        Spec::HttpRoute(spec) => httproute::validate(spec, &resource.id.namespace, regexes, report),
+        Spec::BackendTlsPolicy(spec) => tls::validate_policy(spec, report),
+        Spec::Backend(spec) => backend::validate(spec, report),
+        Spec::Experiment(spec) => experiment::validate(spec, report),
+        Spec::TrafficPolicy(spec) => traffic_policy::validate(spec, report),
+    });
+}
+
+/// Values that must differ, as they come by.
+struct Distinct<T>(HashSet<T>);
+
+impl<T: Eq + Hash> Distinct<T> {
+    fn new() -> Self {
+        Self(HashSet::new())
+    }
+
+    /// True of a value that came by before.
+    fn repeats(&mut self, value: T) -> bool {
+        !self.0.insert(value)
+    }
+}
+
+/// Headers that the proxy sets itself, or that say where a message ends (RFC 9110 section
+/// 7.6.1, RFC 9112 section 6): changing them would break the framing of the connection, or say of a
+/// client what nobody has verified.
+const MANAGED_HEADERS: &[&str] = &[
+    "connection",
+    "content-length",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-forwarded-client-cert",
+];
+
+/// Reports a header, of what is being looked at, that only the proxy may change.
+fn check_unmanaged(name: &str, report: &mut Report<'_>) {
+    if MANAGED_HEADERS
+        .iter()
+        .any(|managed| managed.eq_ignore_ascii_case(name))
+    {
+        let hint = match name.eq_ignore_ascii_case("host") {
+            true => "; use `hostname` of a URLRewrite filter",
+            false => "",
+        };
+        report.add(
+            Code::Invalid,
+            format_args!("`{name}` is set by the proxy itself{hint}"),
+        );
+    }
+}

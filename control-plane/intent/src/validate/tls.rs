@@ -1,0 +1,86 @@
+//! TLS of one listener, or to one Backend.
+
+use sluice_model::Code;
+
+use super::targets::{SERVICE, named, validate_targets};
+use crate::gateway::{Listener, ListenerProtocol};
+use crate::kind::{Kind, SLUICE_GROUP};
+use crate::nearest::nearest;
+use crate::report::{Report, quoted};
+use crate::tls::{
+    BackendTls, BackendTlsPolicySpec, CLIENT_CERTIFICATE_DEPTH, ListenerTls, MIN_VERSION, TlsValidation,
+};
+
+/// TLS goes with HTTPS, and HTTPS with TLS.
+pub(super) fn validate_listener(listener: &Listener, report: &mut Report<'_>) {
+    match (listener.protocol, &listener.tls) {
+        (ListenerProtocol::Http, None) => {}
+        (ListenerProtocol::Http, Some(_)) => {
+            report.add_in("tls", Code::Conflict, "goes with protocol `HTTPS` only");
+        }
+        (ListenerProtocol::Https, None) => {
+            report.add_in("tls", Code::Missing, "is required with protocol `HTTPS`");
+        }
+        (ListenerProtocol::Https, Some(tls)) => report.field("tls", |report| {
+            if tls.certificate_refs.is_empty() {
+                report.add_in("certificateRefs", Code::Missing, "needs at least one Secret");
+            }
+            report.field("options", |report| validate_options(tls, report));
+        }),
+    }
+}
+
+fn validate_options(tls: &ListenerTls, report: &mut Report<'_>) {
+    const OWN: [&str; 2] = [MIN_VERSION, CLIENT_CERTIFICATE_DEPTH];
+    for (key, value) in &tls.options {
+        let is_ours = key
+            .as_str()
+            .split_once('/')
+            .is_some_and(|(domain, _)| domain == SLUICE_GROUP);
+        match key.as_str() {
+            MIN_VERSION if tls.min_version().is_none() => {
+                let message = format!("must be `1.2` or `1.3`, not {}", quoted(value));
+                report.add_in(key.as_str(), Code::Invalid, message);
+            }
+            CLIENT_CERTIFICATE_DEPTH if tls.client_certificate_depth().is_none() => {
+                let message = format!("must be a number from 1 to 6, not {}", quoted(value));
+                report.add_in(key.as_str(), Code::OutOfRange, message);
+            }
+            other if is_ours && !OWN.contains(&other) => {
+                let hint = match nearest(other, OWN) {
+                    Some(meant) => format!("did you mean `{meant}`?"),
+                    None => format!("there are {}", OWN.join(", ")),
+                };
+                report.add_in(other, Code::UnknownField, format_args!("unknown option; {hint}"));
+            }
+            _ => {}
+        }
+    }
+}
+
+pub(super) fn validate_policy(spec: &BackendTlsPolicySpec, report: &mut Report<'_>) {
+    validate_targets(&spec.target_refs, &[SERVICE, named(Kind::Backend)], report);
+    report.field("validation", |report| validate_roots(&spec.validation, report));
+}
+
+pub(super) fn validate_backend(tls: &BackendTls, report: &mut Report<'_>) {
+    report.field("tls", |report| validate_roots(&tls.validation, report));
+}
+
+/// Roots of trust come from Secrets or from the system, and from somewhere.
+fn validate_roots(validation: &TlsValidation, report: &mut Report<'_>) {
+    match (
+        validation.ca_certificate_refs.is_empty(),
+        validation.well_known_ca_certificates,
+    ) {
+        (true, None) => {
+            let message = "is required, or `wellKnownCACertificates: System`";
+            report.add_in("caCertificateRefs", Code::Missing, message);
+        }
+        (false, Some(_)) => {
+            let message = "does not go with `caCertificateRefs`";
+            report.add_in("wellKnownCACertificates", Code::Conflict, message);
+        }
+        (true, Some(_)) | (false, None) => {}
+    }
+}

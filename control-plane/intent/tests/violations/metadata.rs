@@ -1,0 +1,106 @@
+//! Metadata, apiVersion and kind.
+
+use crate::violations;
+
+/// Holds each manifest of an empty Backend, its head written in YAML flow style, to its violations.
+fn check_heads(cases: &[(&str, &[&str])]) {
+    for (head, expected) in cases {
+        assert_eq!(
+            violations(&format!("{{{head}, spec: {{endpoints: []}}}}")),
+            *expected,
+            "{head}"
+        );
+    }
+}
+
+#[test]
+fn names_labels_and_annotations_follow_the_kubernetes_rules() {
+    let backend = "apiVersion: sluice.dev/v1, kind: Backend";
+    let long = "a".repeat(64);
+    check_heads(&[
+        (backend, &["document[0] metadata missing"]),
+        (
+            &format!("{backend}, metadata: {{}}"),
+            &["document[0] metadata.name missing"],
+        ),
+        (
+            &format!("{backend}, metadata: {{name: 7}}"),
+            &["document[0] metadata.name wrongType"],
+        ),
+        (
+            &format!("{backend}, metadata: {{name: A_b}}"),
+            &["Backend/default/A_b metadata.name invalid"],
+        ),
+        (&format!("{backend}, metadata: {{name: a.b-c}}"), &[]),
+        (
+            &format!("{backend}, metadata: {{name: a, nam: b}}"),
+            &["Backend/default/a metadata.nam unknownField"],
+        ),
+        (
+            &format!("{backend}, metadata: {{name: a, namespace: a.b}}"),
+            &["Backend/a.b/a metadata.namespace invalid"],
+        ),
+        (
+            &format!("{backend}, metadata: {{name: a, labels: {{'-': a, b: '-', c: 1, d: {long}}}}}"),
+            &[
+                "Backend/default/a metadata.labels.- invalid",
+                "Backend/default/a metadata.labels.b invalid",
+                "Backend/default/a metadata.labels.c wrongType",
+                "Backend/default/a metadata.labels.d outOfRange",
+            ],
+        ),
+        (
+            &format!(
+                "{backend}, metadata: {{name: a, annotations: {{a/b/c: x, d: {}}}}}",
+                "x".repeat(262_144)
+            ),
+            &[r#"Backend/default/a metadata.annotations["a/b/c"] invalid"#],
+        ),
+        (
+            &format!(
+                "{backend}, metadata: {{name: a, annotations: {{d: {}}}}}",
+                "x".repeat(262_144)
+            ),
+            &["Backend/default/a metadata.annotations outOfRange"],
+        ),
+    ]);
+}
+
+#[test]
+fn a_kind_is_read_only_in_its_own_group() {
+    let named = "metadata: {name: a}";
+    check_heads(&[
+        (
+            &format!("apiVersion: gateway.networking.k8s.io/v1, kind: Backend, {named}"),
+            &["Backend/default/a apiVersion unknownKind"],
+        ),
+        (
+            &format!("apiVersion: sluice.dev/v2, kind: Backend, {named}"),
+            &["Backend/default/a apiVersion unknownKind"],
+        ),
+        (
+            &format!("apiVersion: v1, kind: Service, {named}"),
+            &["Service/default/a kind unknownKind"],
+        ),
+        (
+            &format!("apiVersion: gateway.networking.k8s.io/v1, kind: GRPCRoute, {named}"),
+            &["GRPCRoute/default/a kind unsupported"],
+        ),
+        (
+            &format!("kind: Backend, {named}"),
+            &["Backend/default/a apiVersion missing"],
+        ),
+        (
+            &format!("apiVersion: sluice.dev/v1, {named}"),
+            &["document[0] kind missing"],
+        ),
+        (
+            named,
+            &["document[0] apiVersion missing", "document[0] kind missing"],
+        ),
+        (
+            &format!("apiVersion: 1, kind: [], {named}"),
+            &["document[0] apiVersion wrongType", "document[0] kind wrongType"],
+        ),
+    ]);
+}

@@ -1,0 +1,112 @@
+//! Listeners of several Gateways against each other, and the Secrets of each.
+
+use sluice_intent::{GatewaySpec, Listener, ListenerProtocol, Spec};
+use sluice_model::Code;
+use sluice_tls::Leaf;
+
+use super::{Reason, Report, secret_ref};
+use crate::compile::emit::secret;
+use crate::compile::index::places;
+use crate::compile::reference::{self, Role};
+
+pub(super) fn check(report: &mut Report<'_>, spec: &GatewaySpec) {
+    check_places(report);
+    for (at, listener) in spec.listeners.iter().enumerate() {
+        let field = format!("spec.listeners[{at}]");
+        check_protocol(report, &field, listener);
+        check_tls(report, &format!("{field}.tls"), listener);
+    }
+    for (path, validation) in reference::client_validations(spec) {
+        for (at, reference) in validation.ca_certificate_refs.iter().enumerate() {
+            let field = format!("{path}.caCertificateRefs[{at}]");
+            secret_ref::check(report, &field, reference, Role::Trust);
+        }
+    }
+}
+
+/// Every place has one listener, whichever Gateway it belongs to.
+fn check_places(report: &mut Report<'_>) {
+    let resource = report.resource;
+    for (at, place) in places(resource).enumerate() {
+        let Some(other) = report
+            .world
+            .index
+            .at(&place)
+            .find(|other| ***other != resource.id)
+        else {
+            continue;
+        };
+        let (port, hostname) = &place;
+        let hostname = if hostname.is_empty() {
+            "every hostname"
+        } else {
+            hostname
+        };
+        let message = format!("{other} serves {hostname} on port {port} already");
+        report.wrong(format!("spec.listeners[{at}]"), Code::Conflict, message);
+    }
+}
+
+/// A port speaks TLS or it does not: the first byte of a connection has to say which.
+fn check_protocol(report: &mut Report<'_>, field: &str, listener: &Listener) {
+    let world = report.world;
+    let other = world.index.on_port(listener.port).into_iter().find(|id| {
+        let Some(Spec::Gateway(spec)) = world.resource(id).map(|gateway| &gateway.spec) else {
+            return false;
+        };
+        let on_port = |one: &&Listener| one.port == listener.port;
+        spec.listeners
+            .iter()
+            .filter(on_port)
+            .any(|one| one.protocol != listener.protocol)
+    });
+    if let Some(other) = other {
+        let (own, theirs) = match listener.protocol {
+            ListenerProtocol::Http => ("HTTP", "HTTPS"),
+            ListenerProtocol::Https => ("HTTPS", "HTTP"),
+        };
+        let message = format!(
+            "{other} speaks {theirs} on port {}, which cannot speak {own} too",
+            listener.port
+        );
+        report.wrong(format!("{field}.protocol"), Code::Conflict, message);
+    }
+}
+
+fn check_tls(report: &mut Report<'_>, field: &str, listener: &Listener) {
+    let Some(tls) = &listener.tls else { return };
+    for (at, reference) in tls.certificate_refs.iter().enumerate() {
+        let field = format!("{field}.certificateRefs[{at}]");
+        secret_ref::check(report, &field, reference, Role::Certificate);
+    }
+    check_coverage(report, field, listener);
+}
+
+/// Some certificate should be valid for the listener's hostname.
+fn check_coverage(report: &mut Report<'_>, field: &str, listener: &Listener) {
+    let (Some(tls), Some(hostname)) = (&listener.tls, &listener.hostname) else {
+        return;
+    };
+    let (world, own) = (report.world, &report.resource.id);
+    let leaves = tls.certificate_refs.iter().filter_map(|reference| {
+        secret::resolve(world, own, reference, Role::Certificate).ok()?;
+        let id = reference::secret(reference, &own.namespace)?;
+        match &world.resource(&id)?.spec {
+            Spec::Secret(spec) => {
+                let certificate = secret::certificate(spec).ok().flatten()?;
+                Leaf::read(certificate.chain.first()?).ok()
+            }
+            _ => None,
+        }
+    });
+    let leaves: Vec<Leaf> = leaves.collect();
+    if !leaves.is_empty() && !leaves.iter().any(|leaf| leaf.covers(hostname.as_str())) {
+        let message = format!("no certificate is valid for {hostname}: clients will refuse the connection");
+        report.warning(
+            format!("{field}.certificateRefs"),
+            Reason::Advice,
+            Code::Invalid,
+            message,
+        );
+    }
+}

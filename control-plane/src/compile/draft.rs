@@ -1,0 +1,230 @@
+//! A world in the making: what is touched, what that affects, and what comes of it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use sluice_core::{Difference, Entry};
+use sluice_intent::{Resource, ResourceId, Spec};
+use sluice_model::{Code, Key, Revision, Violation};
+
+use super::World;
+use super::affected::affected;
+use super::allocation::Allocation;
+use super::change::{Action, Change};
+use super::check::{self, Doubt, Finding, Reason, Severity};
+use super::emit;
+use super::index;
+use super::intent::Intent;
+use super::world::Id;
+
+/// Most referrers that one message names.
+const NAMED: usize = 3;
+
+pub(super) struct Draft<'a> {
+    base: &'a World,
+    next: World,
+    revision: Revision,
+    touched: BTreeSet<Id>,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(base: &'a World, revision: Revision) -> Self {
+        Self {
+            base,
+            next: base.clone(),
+            revision,
+            touched: BTreeSet::new(),
+        }
+    }
+
+    /// Takes the changes in, without a look at what they mean for each other.
+    pub(super) fn fold(&mut self, changes: Vec<Change>) -> Result<Vec<(ResourceId, Action)>, Vec<Violation>> {
+        let mut actions = Vec::with_capacity(changes.len());
+        let mut violations = Vec::new();
+        for change in changes {
+            match change {
+                Change::Put(resource) => {
+                    let id = resource.id.clone();
+                    match self.put(resource) {
+                        Ok(action) => actions.push((id, action)),
+                        Err(violation) => violations.push(violation),
+                    }
+                }
+                Change::Restore(intent) => {
+                    let id = intent.resource.id.clone();
+                    let action = match self.next.get(&id) {
+                        Some(_) => Action::Updated,
+                        None => Action::Created,
+                    };
+                    self.insert(intent);
+                    actions.push((id, action));
+                }
+                Change::Delete(id) => {
+                    if self.remove(&id) {
+                        actions.push((id, Action::Deleted));
+                    }
+                }
+            }
+        }
+        match violations.is_empty() {
+            true => Ok(actions),
+            false => Err(violations),
+        }
+    }
+
+    fn put(&mut self, resource: Resource) -> Result<Action, Violation> {
+        let old = self.next.get(&resource.id).cloned();
+        if old.as_ref().is_some_and(|old| old.resource == resource) {
+            return Ok(Action::Unchanged);
+        }
+        let created = old.as_ref().map_or(self.revision, |old| old.created);
+        let allocation = self.allocate(old.as_deref(), &resource, created)?;
+        self.insert(Intent {
+            resource,
+            created,
+            revision: self.revision,
+            allocation,
+        });
+        Ok(if old.is_some() {
+            Action::Updated
+        } else {
+            Action::Created
+        })
+    }
+
+    fn allocate(
+        &self,
+        old: Option<&Intent>,
+        resource: &Resource,
+        created: Revision,
+    ) -> Result<Option<Allocation>, Violation> {
+        let Spec::Experiment(spec) = &resource.spec else {
+            return Ok(None);
+        };
+        let before = old.and_then(|old| match (&old.resource.spec, &old.allocation) {
+            (Spec::Experiment(spec), Some(allocation)) => Some((spec, allocation)),
+            _ => None,
+        });
+        let allocation = match before {
+            Some((old, allocation)) => allocation.succeed(old, spec),
+            None => Allocation::initial(&resource.id, created, spec),
+        };
+        let refusal = |error: sluice_core::slots::AllocationError| {
+            Violation::new(
+                resource.id.to_string(),
+                "spec.variants",
+                Code::Invalid,
+                error.to_string(),
+            )
+        };
+        allocation.map(Some).map_err(refusal)
+    }
+
+    fn insert(&mut self, intent: Intent) {
+        let id: Id = Arc::new(intent.resource.id.clone());
+        self.remove(&id);
+        self.next.index.insert(&id, &intent.resource);
+        self.next.intents.insert(Arc::clone(&id), Arc::new(intent));
+        self.touched.insert(id);
+    }
+
+    fn remove(&mut self, id: &ResourceId) -> bool {
+        let Some((id, old)) = self.next.intents.remove_with_key(id) else {
+            return false;
+        };
+        self.next.index.remove(&id, &old.resource);
+        for name in index::dns_names(&old.resource) {
+            if self.next.index.named(name).next().is_none() {
+                self.next.addresses.remove(name);
+            }
+        }
+        self.touched.insert(id);
+        true
+    }
+
+    /// What is touched, and what may have to be compiled or judged anew because of it.
+    pub(super) fn affected(&self) -> BTreeSet<Id> {
+        affected(self.base, &self.next, &self.touched)
+    }
+
+    /// What is wrong or doubtful after the change. Of resources that are only affected, no more
+    /// than the change brought about.
+    pub(super) fn findings(&self, affected: &BTreeSet<Id>) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for id in affected {
+            let Some(resource) = self.next.resource(id) else {
+                findings.extend(self.still_in_use(id));
+                continue;
+            };
+            let now = check::findings(&self.next, resource);
+            if self.touched.contains(id) {
+                findings.extend(now);
+            } else if !now.is_empty() {
+                // A resource that is missing now was deleted, which is said where it was.
+                let before = check::findings(self.base, resource);
+                let known =
+                    |finding: &Finding| finding.severity == Severity::Missing || before.contains(finding);
+                findings.extend(now.into_iter().filter(|finding| !known(finding)));
+            }
+        }
+        findings
+    }
+
+    fn still_in_use(&self, id: &Id) -> Option<Finding> {
+        self.base.resource(id)?;
+        let referrers: Vec<_> = self.next.index.referrers(id).collect();
+        if referrers.is_empty() {
+            return None;
+        }
+        let mut named: Vec<_> = referrers.iter().take(NAMED).map(ToString::to_string).collect();
+        if referrers.len() > NAMED {
+            named.push(format!("{} more", referrers.len() - NAMED));
+        }
+        let message = format!("is still referred to by {}", named.join(", "));
+        Some(Finding {
+            severity: Severity::Missing,
+            doubt: Doubt {
+                violation: Violation::new(id.to_string(), "", Code::InUse, message),
+                reason: Reason::Invalid,
+            },
+        })
+    }
+
+    /// Compiles what is affected; the step from the old wire resources to the new ones.
+    pub(super) fn compile(&mut self, affected: &BTreeSet<Id>) -> Difference {
+        let mut difference = Difference::default();
+        for id in affected {
+            let entries = match self.next.intents.get(id).cloned() {
+                Some(intent) => emit::entries(&self.next, &intent),
+                None => Vec::new(),
+            };
+            self.replace(id, entries, &mut difference);
+        }
+        difference
+    }
+
+    fn replace(&mut self, id: &Id, entries: Vec<Entry>, difference: &mut Difference) {
+        let keys: BTreeSet<&Key> = entries.iter().map(|entry| &entry.key).collect();
+        let old = self.next.emitted.get(id).map_or(&[][..], |keys| keys);
+        let gone = old.iter().filter(|key| !keys.contains(key));
+        difference.removals.extend(gone.cloned());
+        match entries.is_empty() {
+            true => self.next.emitted.remove(id),
+            false => {
+                let keys = entries.iter().map(|entry| entry.key.clone()).collect();
+                self.next.emitted.insert(Arc::clone(id), keys)
+            }
+        };
+        let resources = self.base.resources();
+        let new = entries
+            .into_iter()
+            .filter(|entry| resources.get(&entry.key) != Some(entry));
+        difference.upserts.extend(new);
+    }
+
+    /// The finished world.
+    pub(super) fn finish(mut self, difference: &Difference) -> Result<World, Vec<Violation>> {
+        self.next.advance(self.revision, difference)?;
+        Ok(self.next)
+    }
+}

@@ -1,0 +1,132 @@
+//! A resource as it is kept: what the user wrote, and what the server adds to it.
+
+use serde_json::{Value, json};
+use sluice_intent::{Kind, Resource, Spec};
+use sluice_model::{Revision, Secret};
+use thiserror::Error;
+
+use super::allocation::Allocation;
+
+/// The field of a Secret that holds its values.
+const VALUES: &str = "data";
+
+/// One resource of a [`World`](super::World).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intent {
+    /// What the user wrote.
+    pub resource: Resource,
+    /// The revision that created it: decides which of two routes is older.
+    pub created: Revision,
+    /// The revision that gave it this content.
+    pub revision: Revision,
+    /// Of an Experiment: which slot belongs to which variant.
+    pub allocation: Option<Allocation>,
+}
+
+/// A resource as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// What everyone may read, as JSON.
+    pub manifest: String,
+    /// The values of a Secret, to be sealed.
+    pub secret: Option<Secret<Vec<u8>>>,
+}
+
+/// Why a stored manifest cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum IntentError {
+    /// Not JSON, or not a manifest that this build reads.
+    #[error("a stored manifest does not read")]
+    Manifest,
+    /// An Experiment whose slot table is missing or does not fit its variants.
+    #[error("a stored slot table does not fit its experiment")]
+    Slots,
+}
+
+impl Intent {
+    /// Reads what [`Intent::to_stored`] wrote.
+    ///
+    /// # Errors
+    /// When it was written by something else.
+    pub fn from_stored(
+        manifest: &str,
+        secret: Option<&Secret<Vec<u8>>>,
+        created: Revision,
+        revision: Revision,
+    ) -> Result<Self, IntentError> {
+        let mut manifest: Value = serde_json::from_str(manifest).map_err(|_| IntentError::Manifest)?;
+        if let (Some(secret), Some(members)) = (secret, manifest.as_object_mut()) {
+            let values = serde_json::from_slice(secret.expose()).map_err(|_| IntentError::Manifest)?;
+            members.insert(VALUES.into(), values);
+        }
+        let status = manifest.get("status").cloned().unwrap_or_default();
+        // The status is the server's: reading a manifest skips it.
+        let resource = Resource::from_json(manifest, "default").map_err(|violations| {
+            tracing::error!(?violations, "a stored manifest does not read");
+            IntentError::Manifest
+        })?;
+        let allocation = match &resource.spec {
+            Spec::Experiment(spec) => Some(Allocation::from_status(&status, spec).ok_or(IntentError::Slots)?),
+            _ => None,
+        };
+        Ok(Self {
+            resource,
+            created,
+            revision,
+            allocation,
+        })
+    }
+
+    /// The manifest as it is stored: with the slot table, so that it travels with every revision,
+    /// every rollback and every replica, and with the values of a Secret apart from it.
+    pub fn to_stored(&self) -> Stored {
+        let mut manifest = self.resource.to_json();
+        if let (Some(allocation), Some(members)) = (self.slots(), manifest.as_object_mut()) {
+            members.insert("status".into(), allocation);
+        }
+        Stored {
+            manifest: manifest.to_string(),
+            secret: self.values(),
+        }
+    }
+
+    /// The manifest as users see it: what they wrote, and a status with these conditions.
+    pub fn to_view(&self, conditions: Value) -> Value {
+        let mut manifest = self.resource.to_json();
+        if let Some(metadata) = manifest.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.insert("resourceVersion".into(), self.revision.to_string().into());
+        }
+        let mut status = self.slots().unwrap_or_else(|| json!({}));
+        status["creationRevision"] = self.created.0.into();
+        status["conditions"] = conditions;
+        if let Some(members) = manifest.as_object_mut() {
+            members.insert("status".into(), status);
+        }
+        manifest
+    }
+
+    /// Whether both say the same, whenever it was said.
+    pub fn same_content(&self, other: &Self) -> bool {
+        self.resource == other.resource
+            && self.created == other.created
+            && self.allocation == other.allocation
+    }
+
+    /// The values of a Secret.
+    fn values(&self) -> Option<Secret<Vec<u8>>> {
+        if self.resource.id.kind != Kind::Secret {
+            return None;
+        }
+        let revealed = self.resource.to_json_revealed();
+        // Without any there is still something to seal: so every Secret has a sealed part.
+        let values = revealed.get(VALUES).map_or_else(|| "{}".into(), Value::to_string);
+        Some(Secret::new(values.into_bytes()))
+    }
+
+    fn slots(&self) -> Option<Value> {
+        match (&self.allocation, &self.resource.spec) {
+            (Some(allocation), Spec::Experiment(spec)) => Some(allocation.to_status(spec)),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Intent into a snapshot: references resolved, defaults filled in, experiments turned into slot
+//! tables. No IO and no clock.
+//!
+//! [`World`] is everything at one revision, immutable and cheap to clone. [`World::change`] is the
+//! one way to the next: it folds the changes in, checks the state after all of them, compiles what
+//! they touch, and builds the proxies' own snapshot from the result. So what it returns is what
+//! the fleet will accept, and it costs what the change costs.
+
+mod affected;
+mod allocation;
+mod change;
+mod check;
+mod draft;
+mod emit;
+mod grant;
+mod index;
+mod intent;
+mod reference;
+mod runtime;
+#[cfg(test)]
+mod tests;
+mod world;
+
+pub use allocation::Allocation;
+pub use change::{Action, Change, Changed, DanglingRefs};
+pub use check::{Doubt, Reason};
+pub use intent::{Intent, IntentError, Stored};
+pub use runtime::Addresses;
+pub use world::World;

@@ -1,0 +1,209 @@
+//! Everything at one revision.
+
+use std::net::IpAddr;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+
+use imbl::OrdMap;
+use sluice_core::{Difference, ResourceSet, Snapshot, Update};
+use sluice_intent::{Kind, Namespace, Resource, ResourceId};
+use sluice_model::{Class, HistoryId, Key, Position, Revision, Violation};
+
+use super::check::{self, Doubt};
+use super::index::Index;
+use super::intent::Intent;
+
+/// Identity of a resource, shared by all the maps that name it.
+pub(super) type Id = Arc<ResourceId>;
+
+/// Everything at one revision: what users wrote, what it compiles to, and the snapshot that the
+/// fleet builds from that. Clones share all of it.
+#[derive(Clone, Debug)]
+pub struct World {
+    pub(super) intents: OrdMap<Id, Arc<Intent>>,
+    pub(super) index: Index,
+    /// Keys of the wire resources that each intent became.
+    pub(super) emitted: OrdMap<Id, Arc<[Key]>>,
+    /// Where DNS names lead, as last heard.
+    pub(super) addresses: OrdMap<Arc<str>, Arc<[IpAddr]>>,
+    /// Seconds since 1970 by which certificates are judged; without, they are not.
+    pub(super) now: Option<i64>,
+    snapshot: Snapshot,
+}
+
+impl World {
+    /// A world without resources, at revision 0.
+    pub fn empty(history: HistoryId) -> Self {
+        Self {
+            intents: OrdMap::new(),
+            index: Index::default(),
+            emitted: OrdMap::new(),
+            addresses: OrdMap::new(),
+            now: None,
+            snapshot: Snapshot::empty(history),
+        }
+    }
+
+    /// The same world, in which certificates are judged by this time since 1970. Worlds that come
+    /// of it keep it.
+    pub fn at(self, since_1970: Duration) -> Self {
+        Self {
+            now: i64::try_from(since_1970.as_secs()).ok(),
+            ..self
+        }
+    }
+
+    /// The history that the revision counts in.
+    pub fn history(&self) -> HistoryId {
+        self.snapshot.history()
+    }
+
+    /// The newest revision in it.
+    pub fn revision(&self) -> Revision {
+        self.snapshot.position().revision
+    }
+
+    /// What proxies hold once they have it.
+    pub fn position(&self) -> Position {
+        self.snapshot.position()
+    }
+
+    /// What travels to proxies.
+    pub fn resources(&self) -> &ResourceSet {
+        self.snapshot.resources()
+    }
+
+    /// What the proxies build from it.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// One resource.
+    pub fn get(&self, id: &ResourceId) -> Option<&Arc<Intent>> {
+        self.intents.get(id)
+    }
+
+    /// Every resource, by kind, namespace and name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Intent>> {
+        self.intents.values()
+    }
+
+    /// The resources of `kind` that come after `after`, by namespace and name.
+    pub fn of_kind<'a>(
+        &'a self,
+        kind: Kind,
+        after: Option<&ResourceId>,
+    ) -> impl Iterator<Item = &'a Arc<Intent>> + use<'a> {
+        let start = match after {
+            Some(after) => Bound::Excluded(Arc::new(after.clone())),
+            None => first_of(kind),
+        };
+        let range = self.intents.range((start, Bound::Unbounded));
+        range
+            .map(|(_, intent)| intent)
+            .take_while(move |intent| intent.resource.id.kind == kind)
+    }
+
+    /// What is allowed about this resource but probably not meant: dangling references, a route
+    /// that attaches to nothing.
+    pub fn warnings(&self, intent: &Intent) -> Vec<Violation> {
+        let doubts = self.doubts(intent).into_iter();
+        doubts.map(|doubt| doubt.violation).collect()
+    }
+
+    /// The same warnings, each with its reason.
+    pub fn doubts(&self, intent: &Intent) -> Vec<Doubt> {
+        let findings = check::findings(self, &intent.resource).into_iter();
+        findings.map(|finding| finding.doubt).collect()
+    }
+
+    /// The resources of `kind` in one namespace, by name.
+    pub(super) fn in_namespace<'a>(
+        &'a self,
+        kind: Kind,
+        namespace: &'a Namespace,
+    ) -> impl Iterator<Item = &'a Arc<Intent>> + use<'a> {
+        let range = self.intents.range((first_in(kind, namespace), Bound::Unbounded));
+        range.map(|(_, intent)| intent).take_while(move |intent| {
+            let id = &intent.resource.id;
+            id.kind == kind && id.namespace == *namespace
+        })
+    }
+
+    /// The policies attached to `target`, the oldest first, then by name.
+    pub(super) fn attached(&self, target: &ResourceId) -> Vec<&Arc<Intent>> {
+        let policies = self.index.attached(target);
+        let mut policies: Vec<_> = policies.filter_map(|id| self.intents.get(id)).collect();
+        policies.sort_by_key(|intent| (intent.created, &intent.resource.id));
+        policies
+    }
+
+    pub(super) fn resource(&self, id: &ResourceId) -> Option<&Resource> {
+        self.intents.get(id).map(|intent| &intent.resource)
+    }
+
+    /// Moves the snapshot on, with the proxies' own code.
+    pub(super) fn advance(
+        &mut self,
+        revision: Revision,
+        difference: &Difference,
+    ) -> Result<(), Vec<Violation>> {
+        let resources = self.snapshot.resources().apply(difference);
+        let target = Position {
+            revision,
+            config: resources.digest(Class::Config),
+            runtime: resources.digest(Class::Runtime),
+        };
+        let update = Update {
+            history: self.history(),
+            base: Some(self.position()),
+            target,
+            difference: difference.clone(),
+        };
+        self.snapshot = self.snapshot.apply(&update).map_err(in_words_of_intent)?;
+        Ok(())
+    }
+}
+
+/// The lowest id of a kind: ids order by kind first, and no name is below `0`.
+fn first_of(kind: Kind) -> Bound<Id> {
+    "0".parse()
+        .map_or(Bound::Unbounded, |namespace| first_in(kind, &namespace))
+}
+
+/// The lowest id of a kind in one namespace.
+fn first_in(kind: Kind, namespace: &Namespace) -> Bound<Id> {
+    "0".parse().map_or(Bound::Unbounded, |name| {
+        Bound::Included(Arc::new(ResourceId {
+            kind,
+            namespace: namespace.clone(),
+            name,
+        }))
+    })
+}
+
+/// Violations of wire resources, said of the resource that the user knows.
+fn in_words_of_intent(violations: Vec<Violation>) -> Vec<Violation> {
+    let translate = |violation: Violation| {
+        let Ok(key) = Key::parse(&violation.resource) else {
+            return violation;
+        };
+        let kind = match key.kind() {
+            sluice_model::Kind::Certificate | sluice_model::Kind::Trust => Kind::Secret,
+            // The server's own.
+            sluice_model::Kind::Tickets => return violation,
+            sluice_model::Kind::Listener => Kind::Gateway,
+            sluice_model::Kind::Backend | sluice_model::Kind::Endpoints => Kind::Backend,
+            sluice_model::Kind::Experiment => Kind::Experiment,
+            sluice_model::Kind::Split | sluice_model::Kind::Route | sluice_model::Kind::Rule => {
+                Kind::HTTPRoute
+            }
+        };
+        Violation {
+            resource: format!("{kind}/{}", key.owner()),
+            ..violation
+        }
+    };
+    violations.into_iter().map(translate).collect()
+}

@@ -1,0 +1,212 @@
+//! The control plane as a whole: what it starts, in which order, and how it ends.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sluice_model::Revision;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::transport::Server;
+use uuid::Uuid;
+
+use crate::bootstrap;
+use crate::fleet::{self, Fleet, FleetService};
+use crate::live::Live;
+use crate::rest;
+use crate::store::{KeyFileError, KeyRing, Store, StoreError};
+
+/// How long requests and streams may take to end after a shutdown began.
+const GRACE: Duration = Duration::from_secs(5);
+/// How often a proxy's connection is pinged, and how long the answer may take: a dead peer is
+/// noticed within 15 seconds, the length of its lease.
+const PING: Duration = Duration::from_secs(10);
+const PONG: Duration = Duration::from_secs(5);
+
+/// What a control plane is started with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `postgres://...` or `sqlite://PATH`; several are a failover list.
+    pub database_urls: Vec<String>,
+    /// Where REST listens; port 0 is any free one.
+    pub admin: SocketAddr,
+    /// Where proxies connect; a loopback address, since the stream is plain text and carries private
+    /// keys. Port 0 is any free one.
+    pub grpc: SocketAddr,
+    /// Serve plain text on any address all the same: whoever can listen on the way reads the keys.
+    pub insecure_grpc: bool,
+    /// Envelope keys, see [`KeyRing::of`].
+    pub key_file: Option<PathBuf>,
+    /// How often proxies get a new key for session tickets.
+    pub ticket_rotation: Duration,
+    /// Secret of a token that is to be accepted. Without one, a store without tokens gets a new one.
+    pub token: Option<String>,
+}
+
+/// Why a control plane does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// Proxies would be served in plain text over a network.
+    #[error(
+        "--grpc {0}: plain gRPC, which carries private keys, is served on loopback addresses only \
+         (127.0.0.0/8, ::1); --insecure-grpc serves it anyway"
+    )]
+    PlainGrpc(SocketAddr),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The envelope keys cannot be read.
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No randomness for a token.
+    #[error("the system gives no random bytes")]
+    Random,
+    /// The token that was given was withdrawn or is out of date.
+    #[error("the token that is set (SLUICE_TOKEN) was withdrawn or has expired")]
+    DeadToken,
+}
+
+/// A control plane that serves. Dropped without [`Running::shutdown`], it goes on until the runtime
+/// ends.
+#[derive(Debug)]
+pub struct Running {
+    /// Where REST listens.
+    pub admin: SocketAddr,
+    /// Where proxies connect.
+    pub grpc: SocketAddr,
+    /// Secret of the token that was made because the store had none. Nothing else will ever show it.
+    pub token: Option<String>,
+    live: Live,
+    fleet: Arc<Fleet>,
+    store: Store,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+/// Starts control planes.
+#[derive(Debug)]
+pub struct Control;
+
+impl Control {
+    /// Starts one: ports first, then the store, the live world, and at last those who use them.
+    ///
+    /// # Errors
+    /// When an address is taken or not allowed, or the database cannot be used.
+    pub async fn start(config: Config) -> Result<Running, StartError> {
+        if !config.grpc.ip().is_loopback() && !config.insecure_grpc {
+            return Err(StartError::PlainGrpc(config.grpc));
+        }
+        let keys = KeyRing::of(&config.database_urls, config.key_file.as_deref())?;
+        let (admin, admin_address) = listen(config.admin).await?;
+        let (grpc, grpc_address) = listen(config.grpc).await?;
+        let store = Store::open(&config.database_urls, keys).await?;
+        rewrap(&store).await;
+        let token = bootstrap::token(&store, config.token.as_deref()).await?;
+
+        let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        let live = Live::start(store.clone(), config.ticket_rotation, &tasks, &shutdown).await?;
+        let fleet = Arc::new(Fleet::new(Uuid::new_v4().to_string()));
+        let keeper = fleet::keep(Arc::clone(&fleet), live.watch(), store.clone());
+        tasks.spawn(shutdown.clone().run_until_cancelled_owned(keeper));
+
+        let streams = FleetService::new(Arc::clone(&fleet), live.watch(), tasks.clone(), shutdown.clone());
+        tasks.spawn(serve_grpc(grpc, streams, shutdown.clone()));
+        let router = rest::router(store.clone(), live.clone(), Arc::clone(&fleet), shutdown.clone());
+        tasks.spawn(serve_rest(admin, router, shutdown.clone()));
+        tasks.close();
+        let revision = live.published().revision();
+        tracing::info!(%admin_address, %grpc_address, %revision, "the control plane serves");
+        Ok(Running {
+            admin: admin_address,
+            grpc: grpc_address,
+            token,
+            live,
+            fleet,
+            store,
+            tasks,
+            shutdown,
+        })
+    }
+}
+
+impl Running {
+    /// The newest revision.
+    pub fn revision(&self) -> Revision {
+        self.live.published().revision()
+    }
+
+    /// The live world.
+    pub fn live(&self) -> &Live {
+        &self.live
+    }
+
+    /// The proxies.
+    pub fn fleet(&self) -> &Arc<Fleet> {
+        &self.fleet
+    }
+
+    /// Ends it: nothing new is taken, what runs is finished (for 5 seconds at most), and the store is
+    /// closed.
+    pub async fn shutdown(self) {
+        self.shutdown.cancel();
+        if tokio::time::timeout(GRACE, self.tasks.wait()).await.is_err() {
+            tracing::warn!("some requests did not end within {GRACE:?}");
+        }
+        self.store.close().await;
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let bound = async {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    bound
+        .await
+        .map_err(|source| StartError::Listen { address, source })
+}
+
+/// Wraps anew what older envelope keys wrap, so that they can be taken away. It can wait for the next
+/// start.
+async fn rewrap(store: &Store) {
+    match store.rewrap().await {
+        Ok(0) => {}
+        Ok(rows) => tracing::info!(
+            rows,
+            "wrapped by the newest envelope key; older ones are not needed"
+        ),
+        Err(error) => tracing::error!(%error, "older envelope keys must stay: they still wrap secrets"),
+    }
+}
+
+async fn serve_grpc(listener: TcpListener, service: FleetService, shutdown: CancellationToken) {
+    let incoming = TcpListenerStream::new(listener);
+    let server = Server::builder()
+        .tcp_nodelay(true)
+        .http2_keepalive_interval(Some(PING))
+        .http2_keepalive_timeout(Some(PONG))
+        .add_service(service)
+        .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned());
+    if let Err(error) = server.await {
+        tracing::error!(%error, "the gRPC server ended");
+    }
+}
+
+async fn serve_rest(listener: TcpListener, router: axum::Router, shutdown: CancellationToken) {
+    if let Err(error) = rest::serve(listener, router, shutdown).await {
+        tracing::error!(%error, "the REST server ended");
+    }
+}

@@ -1,0 +1,80 @@
+//! Updates as bytes, encoded once and shared by all streams that send them.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use bytes::Bytes;
+use prost::Message as _;
+use sluice_core::Update;
+use sluice_model::{HistoryId, Position};
+use sluice_proto::v1;
+
+use crate::live::Version;
+
+/// Updates that are kept.
+const MAX_ENTRIES: usize = 64;
+/// Bytes of updates that are kept, besides the newest.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// From where to where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Way {
+    history: HistoryId,
+    base: Option<Position>,
+    target: Position,
+}
+
+/// The updates that were sent last.
+#[derive(Debug, Default)]
+pub(super) struct Encoder {
+    recent: Mutex<VecDeque<(Way, Arc<OnceLock<Bytes>>)>>,
+}
+
+impl Encoder {
+    /// The message that leads from `base` (or from nothing) to `target`. Streams that ask for the
+    /// same at the same time wait for the one that encodes it.
+    pub(super) fn update(&self, base: Option<&Version>, target: &Version) -> Bytes {
+        let way = Way {
+            history: target.history,
+            base: base.map(|base| base.position),
+            target: target.position,
+        };
+        let cell = self.cell(way);
+        cell.get_or_init(|| encode(base, target)).clone()
+    }
+
+    fn cell(&self, way: Way) -> Arc<OnceLock<Bytes>> {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, cell)) = recent.iter().find(|(known, _)| *known == way) {
+            return Arc::clone(cell);
+        }
+        let size = |cell: &OnceLock<Bytes>| cell.get().map_or(0, Bytes::len);
+        let mut total: usize = recent.iter().map(|(_, cell)| size(cell)).sum();
+        while recent.len() >= MAX_ENTRIES || total > MAX_BYTES {
+            let Some((_, oldest)) = recent.pop_front() else {
+                break;
+            };
+            total = total.saturating_sub(size(&oldest));
+        }
+        let cell = Arc::new(OnceLock::new());
+        recent.push_back((way, Arc::clone(&cell)));
+        cell
+    }
+}
+
+fn encode(base: Option<&Version>, target: &Version) -> Bytes {
+    let update = match base {
+        Some(base) => Update::between(
+            target.history,
+            (base.position, &base.resources),
+            (target.position, &target.resources),
+        ),
+        None => Update::full(target.history, target.position, &target.resources),
+    };
+    message(v1::control_message::Body::Update(update.to_wire()))
+}
+
+/// A message of the control plane as it travels.
+pub(super) fn message(body: v1::control_message::Body) -> Bytes {
+    v1::ControlMessage { body: Some(body) }.encode_to_vec().into()
+}

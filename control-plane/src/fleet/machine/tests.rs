@@ -1,0 +1,403 @@
+use std::collections::BTreeMap;
+
+use sluice_core::{Entry, position_to_wire};
+use sluice_intent::Format;
+use sluice_model::Violation;
+
+use super::*;
+use crate::compile::{Change, DanglingRefs, World};
+
+/// A control plane's end of one stream, and the publications it hears of.
+struct Site {
+    published: Arc<Published>,
+    machine: Machine,
+    now: Instant,
+}
+
+/// An update as the proxy sees it.
+#[derive(Debug, PartialEq, Eq)]
+struct Sent {
+    base: Option<Position>,
+    target: Position,
+}
+
+impl Site {
+    /// A machine that waits for its Hello, at revision 0.
+    fn start() -> Self {
+        let now = Instant::now();
+        let published = Arc::new(Published::first(World::empty(HistoryId([1; 16])), now));
+        Self {
+            machine: Machine::new(Arc::clone(&published), now),
+            published,
+            now,
+        }
+    }
+
+    /// A machine whose proxy has acknowledged everything so far.
+    fn in_step() -> (Self, Position) {
+        let mut site = Self::start();
+        let first = site.hello(None).unwrap();
+        assert_eq!(site.ack(first.target), None);
+        let second = site.change("{address: 10.0.0.1, port: 80}").unwrap();
+        assert_eq!(site.ack(second.target), None);
+        (site, second.target)
+    }
+
+    fn hello(&mut self, holds: Option<Position>) -> Option<Sent> {
+        let hello = v1::Hello {
+            proxy_id: "edge-1".into(),
+            history: holds.map(|_| vec![1; 16]).unwrap_or_default(),
+            holds: holds.map(position_to_wire),
+            ..v1::Hello::default()
+        };
+        let actions = self.say(Body::Hello(hello));
+        assert!(matches!(&actions[..], [Action::Join(..)]), "{actions:?}");
+        self.admit(None)
+    }
+
+    fn admit(&mut self, parked: Option<Parked>) -> Option<Sent> {
+        let mut actions = self.machine.on(Event::Admitted(parked), self.now);
+        assert!(matches!(actions.remove(0), Action::Welcome));
+        sent(actions)
+    }
+
+    fn say(&mut self, body: Body) -> Vec<Action> {
+        self.machine
+            .on(Event::Message(v1::ProxyMessage { body: Some(body) }), self.now)
+    }
+
+    fn ack(&mut self, position: Position) -> Option<Sent> {
+        let ack = v1::Ack {
+            history: vec![1; 16],
+            position: Some(position_to_wire(position)),
+            ..v1::Ack::default()
+        };
+        let mut actions = self.say(Body::Ack(ack));
+        assert!(matches!(actions.remove(0), Action::Note(Fact::Applied(..))));
+        sent(actions)
+    }
+
+    /// A refusal; the update that follows it, and whether it was noted.
+    fn nack(&mut self, position: Position, code: Code, retrying: bool) -> (Option<Sent>, bool) {
+        let violation = Violation::new("update", "", code, "no");
+        let violation = v1::Violation {
+            resource: violation.resource,
+            field: violation.field,
+            code: violation.code.to_string(),
+            message: violation.message,
+        };
+        let nack = v1::Nack {
+            history: vec![1; 16],
+            position: Some(position_to_wire(position)),
+            violations: vec![violation],
+            retrying,
+        };
+        let mut actions = self.say(Body::Nack(nack));
+        let noted = actions
+            .first()
+            .is_some_and(|first| matches!(first, Action::Note(Fact::Refused(..))));
+        if noted {
+            actions.remove(0);
+        }
+        (sent(actions), noted)
+    }
+
+    /// A new revision: the Backend `a` with these endpoints, and one more Backend.
+    fn change(&mut self, endpoint: &str) -> Option<Sent> {
+        let next = self.published.revision().0 + 1;
+        let backend = |name: &str, endpoint: &str| {
+            format!(
+                "\napiVersion: sluice.dev/v1\nkind: Backend\nmetadata: {{name: {name}}}\nspec: {{endpoints: [{endpoint}]}}\n"
+            )
+        };
+        let yaml = [backend("a", endpoint), backend(&format!("b{next}"), "")].join("---");
+        let resources = sluice_intent::parse(yaml.as_bytes(), Format::Yaml, "default").unwrap();
+        let changes = resources.into_iter().map(Change::Put).collect();
+        let changed = self
+            .published
+            .world
+            .change(changes, Revision(next), DanglingRefs::Refuse)
+            .unwrap();
+        self.publish(changed.world)
+    }
+
+    /// Where `a.internal` leads, without a revision.
+    fn resolve(&mut self, address: &str) -> Option<Sent> {
+        let addresses = BTreeMap::from([("a.internal".into(), vec![address.parse().unwrap()])]);
+        let world = self.published.world.resolved(&addresses).unwrap().unwrap();
+        self.publish(world)
+    }
+
+    fn publish(&mut self, world: World) -> Option<Sent> {
+        self.published = Arc::new(self.published.next(world, self.now));
+        sent(
+            self.machine
+                .on(Event::Published(Arc::clone(&self.published)), self.now),
+        )
+    }
+
+    fn newest(&self) -> Position {
+        self.published.version.position
+    }
+}
+
+fn sent(actions: Vec<Action>) -> Option<Sent> {
+    assert!(actions.len() <= 1, "{actions:?}");
+    actions.into_iter().next().map(|action| match action {
+        Action::Send { base, target } => Sent {
+            base: base.map(|base| base.position),
+            target: target.position,
+        },
+        other => panic!("{other:?}"),
+    })
+}
+
+fn closed(actions: &[Action]) -> Option<Closed> {
+    actions.iter().find_map(|action| match action {
+        Action::Close(reason) => Some(*reason),
+        _ => None,
+    })
+}
+
+const NAMED: &str = "{address: a.internal, port: 80}";
+
+#[test]
+fn a_proxy_that_holds_nothing_gets_everything_even_when_that_is_nothing() {
+    let mut site = Site::start();
+    let target = site.newest();
+    assert_eq!(site.hello(None), Some(Sent { base: None, target }));
+}
+
+#[test]
+fn a_proxy_gets_the_difference_from_what_it_holds_and_nothing_when_it_is_up_to_date() {
+    let (mut site, held) = Site::in_step();
+    site.machine = Machine::new(Arc::clone(&site.published), site.now);
+    assert_eq!(site.hello(Some(held)), None);
+
+    site.change(NAMED);
+    site.machine = Machine::new(Arc::clone(&site.published), site.now);
+    let target = site.newest();
+    assert_eq!(
+        site.hello(Some(held)),
+        Some(Sent {
+            base: Some(held),
+            target
+        })
+    );
+}
+
+#[test]
+fn a_position_that_is_not_recent_any_more_is_no_base() {
+    let (mut site, held) = Site::in_step();
+    for _ in 0..=crate::live::RECENT {
+        site.change(NAMED);
+    }
+    site.machine = Machine::new(Arc::clone(&site.published), site.now);
+    assert_eq!(site.hello(Some(held)).unwrap().base, None);
+}
+
+#[test]
+fn one_update_is_in_flight_and_what_lies_between_is_skipped() {
+    let (mut site, held) = Site::in_step();
+    let first = site.change(NAMED).unwrap();
+    assert_eq!(first.base, Some(held));
+    assert_eq!(site.change(NAMED), None);
+    assert_eq!(site.change(NAMED), None);
+    let target = site.newest();
+    assert_eq!(
+        site.ack(first.target),
+        Some(Sent {
+            base: Some(first.target),
+            target
+        })
+    );
+}
+
+#[test]
+fn what_is_refused_is_sent_once_until_the_revision_changes() {
+    let (mut site, held) = Site::in_step();
+    let refused = site.change(NAMED).unwrap().target;
+    assert_eq!(site.nack(refused, Code::Unsupported, false), (None, true));
+    let same = Arc::clone(&site.published);
+    assert_eq!(sent(site.machine.on(Event::Published(same), site.now)), None);
+    let target = {
+        let next = site.change(NAMED).unwrap();
+        assert_eq!(next.base, Some(held));
+        next.target
+    };
+    assert_eq!(target, site.newest());
+    assert_eq!(site.ack(target), None);
+}
+
+#[test]
+fn endpoints_go_on_moving_while_the_config_is_parked() {
+    let mut site = Site::start();
+    let first = site.hello(None).unwrap().target;
+    site.ack(first);
+    let held = site.change(NAMED).unwrap().target;
+    site.ack(held);
+    let refused = site.change(NAMED).unwrap().target;
+    site.nack(refused, Code::Unsupported, false);
+
+    let runtime = site.resolve("10.0.0.5").unwrap();
+    assert_eq!(
+        (runtime.base, runtime.target.revision),
+        (Some(held), held.revision)
+    );
+    assert_eq!(runtime.target.config, held.config);
+    assert_ne!(runtime.target.runtime, held.runtime);
+    // Having that does not bring the refused config back, and refusing it does not either.
+    assert_eq!(site.ack(runtime.target), None);
+    let again = site.resolve("10.0.0.6").unwrap();
+    assert_eq!(again.base, Some(runtime.target));
+    assert_eq!(site.nack(again.target, Code::Local, false), (None, true));
+    assert_eq!(site.resolve("10.0.0.7").unwrap().target.config, held.config);
+}
+
+#[test]
+fn a_refusal_on_an_earlier_stream_stays_parked_on_the_next() {
+    let (mut site, held) = Site::in_step();
+    let refused = site.change(NAMED).unwrap().target;
+    site.machine = Machine::new(Arc::clone(&site.published), site.now);
+    let hello = v1::Hello {
+        proxy_id: "edge-1".into(),
+        history: vec![1; 16],
+        holds: Some(position_to_wire(held)),
+        ..v1::Hello::default()
+    };
+    site.say(Body::Hello(hello));
+    let parked = Parked {
+        history: HistoryId([1; 16]),
+        revision: refused.revision,
+    };
+    assert_eq!(site.admit(Some(parked)), None);
+    assert!(site.change(NAMED).is_some());
+}
+
+#[test]
+fn a_proxy_that_retries_by_itself_is_left_alone_and_its_late_ack_counts() {
+    let (mut site, held) = Site::in_step();
+    let waiting = site.change(NAMED).unwrap().target;
+    assert_eq!(site.nack(waiting, Code::Local, true), (None, true));
+    assert_eq!(site.nack(waiting, Code::Local, true), (None, true));
+    assert_eq!(site.ack(waiting), None);
+    let next = site.change(NAMED).unwrap();
+    assert_eq!(next.base, Some(waiting));
+    assert_ne!(next.base, Some(held));
+}
+
+#[test]
+fn what_comes_next_takes_the_place_of_what_a_proxy_retries() {
+    let (mut site, held) = Site::in_step();
+    let waiting = site.change(NAMED).unwrap().target;
+    site.nack(waiting, Code::Local, true);
+    let next = site.resolve("10.0.0.5").unwrap();
+    assert_eq!(
+        next,
+        Sent {
+            base: Some(held),
+            target: site.newest()
+        }
+    );
+    // The old one's late success is no base for anything that is in flight: the proxy says so.
+    assert_eq!(
+        site.nack(next.target, Code::WrongBase, false).0.unwrap().base,
+        None
+    );
+}
+
+#[test]
+fn a_wrong_base_is_no_refusal_everything_is_sent_once() {
+    let (mut site, _) = Site::in_step();
+    let update = site.change(NAMED).unwrap();
+    let (full, noted) = site.nack(update.target, Code::WrongBase, false);
+    assert_eq!(
+        (full, noted),
+        (
+            Some(Sent {
+                base: None,
+                target: update.target
+            }),
+            false
+        )
+    );
+    assert_eq!(site.nack(update.target, Code::WrongBase, false), (None, true));
+}
+
+#[test]
+fn another_history_is_sent_whole() {
+    let (mut site, held) = Site::in_step();
+    let world = World::empty(HistoryId([2; 16]));
+    let sent = site.publish(world).unwrap();
+    assert_eq!(sent.base, None);
+    assert_ne!(sent.target, held);
+}
+
+#[test]
+fn silence_and_disorder_end_the_stream() {
+    let mut site = Site::start();
+    assert_eq!(
+        closed(&site.say(Body::Report(v1::Report::default()))),
+        Some(Closed::OutOfOrder)
+    );
+
+    let mut site = Site::start();
+    let late = site.machine.deadline().unwrap();
+    assert_eq!(closed(&site.machine.on(Event::Tick, late)), Some(Closed::NoHello));
+
+    let mut site = Site::start();
+    site.hello(None).unwrap();
+    let late = site.machine.deadline().unwrap();
+    assert!(
+        site.machine
+            .on(Event::Tick, late - Duration::from_millis(1))
+            .is_empty()
+    );
+    assert_eq!(
+        closed(&site.machine.on(Event::Tick, late)),
+        Some(Closed::NoAnswer)
+    );
+
+    let (mut site, _) = Site::in_step();
+    assert_eq!(site.machine.deadline(), None);
+    let garbage = v1::Ack {
+        history: vec![1],
+        ..v1::Ack::default()
+    };
+    assert_eq!(closed(&site.say(Body::Ack(garbage))), Some(Closed::Malformed));
+    let goodbye = site.say(Body::Goodbye(v1::Goodbye::default()));
+    assert!(matches!(
+        &goodbye[..],
+        [Action::Note(Fact::Left), Action::Close(Closed::Goodbye)]
+    ));
+}
+
+#[test]
+fn a_refused_revision_does_not_get_through_by_half() {
+    let (mut site, _) = Site::in_step();
+    // This revision moves the endpoints of `a` and is refused: they stay where they were.
+    let refused = site.change("{address: 10.0.0.9, port: 80}").unwrap().target;
+    assert_eq!(site.nack(refused, Code::Unsupported, false), (None, true));
+
+    let (mut site, held) = Site::in_step();
+    let named = site.change(NAMED).unwrap().target;
+    assert_eq!(site.nack(named, Code::Unsupported, false), (None, true));
+    assert_eq!(site.resolve("10.0.0.5"), None);
+    assert_eq!(site.change(NAMED).unwrap().base, Some(held));
+}
+
+#[test]
+fn endpoints_of_backends_that_only_the_new_config_has_stay_out_of_the_old_one() {
+    let (mut site, held) = Site::in_step();
+    let before = Arc::clone(&site.published.version);
+    site.change("{address: 10.0.0.9, port: 80}");
+    let mixed = before.with_runtime_of(&site.published.version, |_| true).unwrap();
+    assert_eq!(mixed.position.config, held.config);
+    let keys: Vec<_> = mixed
+        .resources
+        .iter()
+        .map(|entry: &Entry| entry.key.to_string())
+        .collect();
+    assert!(keys.contains(&"endpoints/default/a".to_owned()));
+    assert!(!keys.contains(&"endpoints/default/b2".to_owned()), "{keys:?}");
+}

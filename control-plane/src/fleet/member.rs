@@ -1,0 +1,174 @@
+//! What is known of one proxy.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sluice_model::{HistoryId, Position, Revision};
+use sluice_proto::v1;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::machine::Parked;
+use super::registry::StreamId;
+use super::telemetry::Telemetry;
+use crate::store::UnixMillis;
+
+/// How long a proxy counts as live after its stream broke.
+pub(super) const LEASE: Duration = Duration::from_secs(15);
+/// Bounds on what a proxy may say of itself.
+const MAX_NAME: usize = 253;
+const MAX_LABELS: usize = 64;
+const MAX_LISTENERS: usize = 4_096;
+/// Violations of a refusal that are kept.
+const MAX_VIOLATIONS: usize = 100;
+/// Longest text of a violation that is kept, in bytes.
+const MAX_TEXT: usize = 1_024;
+
+/// One proxy.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) version: String,
+    pub(super) admin: String,
+    pub(super) instance: Vec<u8>,
+    pub(super) stream: StreamId,
+    pub(super) displace: CancellationToken,
+    /// When its stream broke; `None` while it is connected.
+    pub(super) broken: Option<Instant>,
+    /// When this process was first heard of.
+    pub(super) joined: Instant,
+    pub(super) since: UnixMillis,
+    /// What it runs.
+    pub(super) holds: Option<(HistoryId, Position)>,
+    pub(super) build_us: u64,
+    pub(super) listeners: Vec<v1::BoundListener>,
+    pub(super) warnings: Vec<String>,
+    /// How often another process with its id appeared.
+    pub(super) displaced: u64,
+    pub(super) refusal: Option<Refused>,
+    pub(super) telemetry: Telemetry,
+}
+
+/// What a proxy refused last, until it applies something.
+#[derive(Clone, Debug)]
+pub(super) struct Refused {
+    pub(super) history: HistoryId,
+    pub(super) revision: Revision,
+    pub(super) violations: Vec<v1::Violation>,
+    /// It keeps the candidate and tries again by itself.
+    pub(super) retrying: bool,
+}
+
+impl Member {
+    pub(super) fn new(
+        hello: &v1::Hello,
+        holds: Option<(HistoryId, Position)>,
+        stream: StreamId,
+        displace: CancellationToken,
+        since: UnixMillis,
+        now: Instant,
+    ) -> Self {
+        let labels = hello
+            .labels
+            .iter()
+            .map(|label| (label.name.clone(), label.value.clone()));
+        Self {
+            labels: labels.collect(),
+            version: hello.version.clone(),
+            admin: hello.admin.clone(),
+            instance: hello.instance.clone(),
+            stream,
+            displace,
+            broken: None,
+            joined: now,
+            since,
+            holds,
+            build_us: 0,
+            listeners: hello.listeners.clone(),
+            warnings: Vec::new(),
+            displaced: 0,
+            refusal: None,
+            telemetry: Telemetry::default(),
+        }
+    }
+
+    /// Goes on where the same process was on another stream.
+    pub(super) fn resume(&mut self, before: Self) {
+        self.joined = before.joined;
+        self.since = before.since;
+        self.displaced = before.displaced;
+        self.refusal = before.refusal.filter(|_| before.holds == self.holds);
+        self.telemetry = before.telemetry;
+    }
+
+    /// Whether it counts: its stream stands, or broke less than [`LEASE`] ago.
+    pub(super) fn is_live(&self, now: Instant) -> bool {
+        self.broken
+            .is_none_or(|broken| now.duration_since(broken) < LEASE)
+    }
+
+    /// The revision it runs, in `history`.
+    pub(super) fn revision_in(&self, history: HistoryId) -> Option<Revision> {
+        self.holds
+            .filter(|(held, _)| *held == history)
+            .map(|(_, position)| position.revision)
+    }
+}
+
+impl Refused {
+    /// The config that is not to be sent again; none while the proxy tries by itself.
+    pub(super) fn parked(&self) -> Option<Parked> {
+        (!self.retrying).then_some(Parked {
+            history: self.history,
+            revision: self.revision,
+        })
+    }
+
+    pub(super) fn new(nack: v1::Nack, history: HistoryId, revision: Revision) -> Self {
+        let mut violations = nack.violations;
+        violations.truncate(MAX_VIOLATIONS);
+        for violation in &mut violations {
+            for text in [
+                &mut violation.resource,
+                &mut violation.field,
+                &mut violation.message,
+            ] {
+                text.truncate(text.floor_char_boundary(MAX_TEXT));
+            }
+        }
+        Self {
+            history,
+            revision,
+            violations,
+            retrying: nack.retrying,
+        }
+    }
+}
+
+/// Whether a Hello keeps to the bounds.
+pub(super) fn is_presentable(hello: &v1::Hello) -> bool {
+    let short = |text: &str| text.len() <= MAX_NAME;
+    !hello.proxy_id.is_empty()
+        && hello
+            .proxy_id
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'/')
+        && short(&hello.proxy_id)
+        && short(&hello.version)
+        && short(&hello.admin)
+        && hello.instance.len() <= 64
+        && hello.labels.len() <= MAX_LABELS
+        && hello
+            .labels
+            .iter()
+            .all(|label| short(&label.name) && short(&label.value))
+        && are_presentable(&hello.listeners)
+}
+
+/// Whether listeners keep to the bounds.
+pub(super) fn are_presentable(listeners: &[v1::BoundListener]) -> bool {
+    listeners.len() <= MAX_LISTENERS
+        && listeners
+            .iter()
+            .all(|bound| bound.listener.len() <= 1_024 && bound.address.len() <= 64)
+}

@@ -1,0 +1,154 @@
+//! The fleet in numbers, for `/metrics`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use sluice_proto::v1;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::registry::Fleet;
+use crate::live::Published;
+
+/// Rules and variants that have series of their own; the rest is in their proxies' `/metrics`.
+const MAX_SERIES: usize = 10_000;
+
+/// Longest name that becomes a label, in bytes: that of a key.
+const MAX_NAME: usize = 1_024;
+
+/// Traffic by rule and variant.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Traffic(BTreeMap<(String, String), Counts>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    requests: u64,
+    failures: u64,
+}
+
+impl Traffic {
+    /// Adds what one proxy reports.
+    pub(super) fn add(&mut self, reports: &[v1::RouteTraffic]) {
+        for report in reports {
+            let key = (report.rule.clone(), report.variant.clone());
+            let fits = self.0.len() < MAX_SERIES && key.0.len() <= MAX_NAME && key.1.len() <= MAX_NAME;
+            if fits || self.0.contains_key(&key) {
+                let counts = self.0.entry(key).or_default();
+                counts.requests = counts.requests.saturating_add(report.requests);
+                counts.failures = counts.failures.saturating_add(report.failures);
+            }
+        }
+    }
+}
+
+/// Tells of the fleet and of the live revision at each scrape.
+pub struct FleetCollector {
+    fleet: Arc<Fleet>,
+    published: watch::Receiver<Arc<Published>>,
+}
+
+impl FleetCollector {
+    /// A collector of what `fleet` knows.
+    pub fn new(fleet: Arc<Fleet>, published: watch::Receiver<Arc<Published>>) -> Self {
+        Self { fleet, published }
+    }
+}
+
+impl fmt::Debug for FleetCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FleetCollector").finish_non_exhaustive()
+    }
+}
+
+impl Collector for FleetCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        let published = Arc::clone(&self.published.borrow());
+        let census = self.fleet.census(&published, Instant::now());
+        let resources = count(published.version.resources.len());
+        for (name, help, value) in [
+            (
+                "sluice_control_revision",
+                "Newest revision that is published",
+                count(published.revision().0),
+            ),
+            (
+                "sluice_control_resources",
+                "Wire resources that are published",
+                resources,
+            ),
+            (
+                "sluice_fleet_endpoints",
+                "Endpoints that proxies told of, over all proxies",
+                count(census.endpoints),
+            ),
+            (
+                "sluice_fleet_endpoints_ejected",
+                "Endpoints that proxies have ejected",
+                count(census.ejected),
+            ),
+        ] {
+            gauge(&mut encoder, name, help, &[(&[], value)])?;
+        }
+        let states: [(&[(&str, &str)], i64); 5] = [
+            (&[("state", "connected")], count(census.connected)),
+            (&[("state", "leased")], count(census.leased)),
+            (&[("state", "lost")], count(census.lost)),
+            (&[("state", "behind")], count(census.behind)),
+            (&[("state", "refusing")], count(census.refusing)),
+        ];
+        gauge(
+            &mut encoder,
+            "sluice_fleet_proxies",
+            "Proxies by state; a proxy may be in several",
+            &states,
+        )?;
+        traffic(&mut encoder, &census.traffic)
+    }
+}
+
+fn gauge(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    series: &[(&[(&str, &str)], i64)],
+) -> fmt::Result {
+    let kind = ConstGauge::new(0i64).metric_type();
+    let mut metric = encoder.encode_descriptor(name, help, None, kind)?;
+    let mut encode =
+        |(labels, value): &(&[(&str, &str)], i64)| metric.encode_family(labels)?.encode_gauge(value);
+    series.iter().try_for_each(&mut encode)
+}
+
+fn traffic(encoder: &mut DescriptorEncoder<'_>, traffic: &Traffic) -> fmt::Result {
+    let requests: fn(&Counts) -> u64 = |counts| counts.requests;
+    let failures: fn(&Counts) -> u64 = |counts| counts.failures;
+    for (name, help, value) in [
+        (
+            "sluice_fleet_requests",
+            "Requests by rule and variant, over all proxies",
+            requests,
+        ),
+        (
+            "sluice_fleet_failures",
+            "Answers of 500 and above, and requests without one",
+            failures,
+        ),
+    ] {
+        let kind = ConstCounter::new(0u64).metric_type();
+        let mut metric = encoder.encode_descriptor(name, help, None, kind)?;
+        for ((rule, variant), counts) in &traffic.0 {
+            let labels = [("rule", rule.as_str()), ("variant", variant.as_str())];
+            ConstCounter::new(value(counts)).encode(metric.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
+}
+
+fn count(number: impl TryInto<i64>) -> i64 {
+    number.try_into().unwrap_or(i64::MAX)
+}

@@ -1,0 +1,383 @@
+//! All proxies of this control plane, in memory: they say anew who they are when it restarts.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sluice_model::{HistoryId, Position, Revision};
+use sluice_proto::v1;
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::machine::Parked;
+use super::member::{self, Member, Refused};
+use super::metrics::Traffic;
+use super::receipt::{Quorum, Receipt};
+use super::timing::{Kept, Timings};
+use super::view::{Forget, ProxyDetail, ProxyView};
+use crate::clock;
+use crate::live::Published;
+
+/// Proxies that are known at a time, the lost ones included.
+const MAX_PROXIES: usize = 20_000;
+/// Warnings of a proxy that are kept.
+const MAX_WARNINGS: usize = 100;
+
+/// One stream of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct StreamId(u64);
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Why a proxy is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum JoinError {
+    /// A name that is empty, too long or not printable, or too many labels or listeners.
+    #[error("the Hello is out of bounds: names have at most 253 printable characters")]
+    OutOfBounds,
+    /// All places are taken by live proxies.
+    #[error("the fleet is full")]
+    Full,
+}
+
+/// The fleet as far as it is connected to this control plane.
+#[derive(Debug)]
+pub struct Fleet {
+    control_id: String,
+    streams: AtomicU64,
+    known: Mutex<Known>,
+    changed: watch::Sender<()>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) members: BTreeMap<String, Member>,
+    /// The proxy at the other end of each stream.
+    streams: HashMap<StreamId, String>,
+    timings: Timings,
+    /// Of all proxies together, those that left included: counters never go down.
+    pub(super) traffic: Traffic,
+}
+
+impl Fleet {
+    /// A fleet without proxies, watched by the control plane of this name.
+    pub fn new(control_id: String) -> Self {
+        let changed = watch::Sender::new(());
+        Self {
+            control_id,
+            streams: AtomicU64::new(0),
+            known: Mutex::default(),
+            changed,
+        }
+    }
+
+    pub(super) fn control_id(&self) -> &str {
+        &self.control_id
+    }
+
+    pub(super) fn next_stream(&self) -> StreamId {
+        StreamId(self.streams.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A proxy introduced itself on `stream`. A process that has the same id as another one takes
+    /// its place: the newest wins, and the proxy carries a warning from then on. What the same process
+    /// refused on another stream stays parked.
+    pub(super) fn join(
+        &self,
+        stream: StreamId,
+        hello: &v1::Hello,
+        holds: Option<(HistoryId, Position)>,
+        displace: &CancellationToken,
+        published: &Published,
+        now: Instant,
+    ) -> Result<Option<Parked>, JoinError> {
+        if !member::is_presentable(hello) {
+            return Err(JoinError::OutOfBounds);
+        }
+        let mut known = self.lock();
+        known.timings.observe(published);
+        let before = known.members.remove(&hello.proxy_id);
+        if before.is_none() {
+            known.make_room(now)?;
+        }
+        let mut member = Member::new(hello, holds, stream, displace.clone(), clock::wall(), now);
+        if let Some(before) = before {
+            before.displace.cancel();
+            let held = before.holds;
+            if before.instance == member.instance {
+                member.resume(before);
+                known.timings.moved_within(&member, held, published, now);
+            } else {
+                member.displaced = before.displaced + u64::from(before.broken.is_none());
+            }
+        }
+        let parked = member.refusal.as_ref().and_then(Refused::parked);
+        tracing::info!(proxy = hello.proxy_id, %stream, version = hello.version, "proxy connected");
+        known.streams.insert(stream, hello.proxy_id.clone());
+        known.members.insert(hello.proxy_id.clone(), member);
+        drop(known);
+        self.announce();
+        Ok(parked)
+    }
+
+    /// The proxy on `stream` runs `target` now.
+    pub(super) fn applied(
+        &self,
+        stream: StreamId,
+        ack: v1::Ack,
+        target: (HistoryId, Position),
+        published: &Published,
+        now: Instant,
+    ) {
+        let mut known = self.lock();
+        known.timings.observe(published);
+        let Known {
+            members,
+            streams,
+            timings,
+            ..
+        } = &mut *known;
+        let Some((_, member)) = find(members, streams, stream) else {
+            return;
+        };
+        let before = member.holds.replace(target);
+        member.refusal = None;
+        member.build_us = ack.build_us;
+        member.warnings = ack.warnings;
+        member.warnings.truncate(MAX_WARNINGS);
+        if member::are_presentable(&ack.listeners) {
+            member.listeners = ack.listeners;
+        }
+        timings.moved_within(member, before, published, now);
+        drop(known);
+        self.announce();
+    }
+
+    /// The proxy on `stream` refused `revision`.
+    pub(super) fn refused(&self, stream: StreamId, nack: v1::Nack, history: HistoryId, revision: Revision) {
+        let mut known = self.lock();
+        let Some((id, member)) = known.find(stream) else {
+            return;
+        };
+        tracing::warn!(proxy = id, %revision, violations = ?nack.violations, "revision refused");
+        member.refusal = Some(Refused::new(nack, history, revision));
+        drop(known);
+        self.announce();
+    }
+
+    /// What the proxy on `stream` saw in the last second.
+    pub(super) fn reported(&self, stream: StreamId, report: v1::Report, now: Instant) {
+        let mut known = self.lock();
+        if known.find(stream).is_none() {
+            return;
+        }
+        known.traffic.add(&report.traffic);
+        if let Some((_, member)) = known.find(stream) {
+            member.telemetry.fold(report, now);
+        }
+    }
+
+    /// The proxy on `stream` said goodbye: it leaves at once.
+    pub(super) fn left(&self, stream: StreamId) {
+        let mut known = self.lock();
+        let id = known.find(stream).map(|(id, _)| id.to_owned());
+        if let Some(id) = id {
+            known.members.remove(&id);
+            tracing::info!(proxy = id, "proxy said goodbye");
+        }
+        drop(known);
+        self.announce();
+    }
+
+    /// The stream is gone. Its proxy counts for the rest of its lease.
+    pub(super) fn disconnected(&self, stream: StreamId, now: Instant) {
+        let mut known = self.lock();
+        if let Some((id, member)) = known.find(stream) {
+            member.broken = Some(now);
+            tracing::info!(proxy = id, "stream of the proxy broke");
+        }
+        known.streams.remove(&stream);
+        drop(known);
+        self.announce();
+    }
+
+    /// Takes a proxy off the list. One that is connected is cut off, and may come back.
+    pub fn forget(&self, id: &str) -> Forget {
+        let removed = self.lock().members.remove(id);
+        let Some(member) = removed else {
+            return Forget::Unknown;
+        };
+        member.displace.cancel();
+        self.announce();
+        Forget::Done
+    }
+
+    /// Every proxy, by id.
+    pub fn proxies(&self, published: &Published, now: Instant) -> Vec<ProxyView> {
+        let known = self.lock();
+        known
+            .members
+            .iter()
+            .map(|(id, member)| ProxyView::of(id, member, published, now))
+            .collect()
+    }
+
+    /// One proxy, with what it reports.
+    pub fn proxy(&self, id: &str, published: &Published, now: Instant) -> Option<ProxyDetail> {
+        let known = self.lock();
+        known.members.get(id).map(|member| ProxyDetail {
+            proxy: ProxyView::of(id, member, published, now),
+            telemetry: member.telemetry.view(),
+        })
+    }
+
+    /// The receipt of `revision` as it is now.
+    pub fn receipt(&self, revision: Revision, published: &Published, now: Instant) -> Receipt {
+        let mut known = self.lock();
+        known.timings.observe(published);
+        known.receipt(revision, published, now)
+    }
+
+    /// Whether this process saw `revision` being made, so that [`Fleet::receipt`] knows its times.
+    pub fn is_timed(&self, revision: Revision, published: &Published) -> bool {
+        let mut known = self.lock();
+        known.timings.observe(published);
+        known.timings.get(revision).is_some()
+    }
+
+    /// The receipt of `revision` once `quorum` is decided, or after `patience`.
+    pub async fn wait(
+        &self,
+        revision: Revision,
+        quorum: Quorum,
+        patience: Duration,
+        mut published: watch::Receiver<Arc<Published>>,
+    ) -> Receipt {
+        let end = Instant::now() + patience;
+        let mut changed = self.changed.subscribe();
+        loop {
+            let now = Arc::clone(&published.borrow_and_update());
+            let receipt = self.receipt(revision, &now, Instant::now());
+            if quorum.is_decided(&receipt) {
+                return receipt;
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(end) => return receipt,
+                // Both senders live as long as the control plane does.
+                Ok(()) = changed.changed() => {}
+                Ok(()) = published.changed() => {}
+                else => return receipt,
+            }
+        }
+    }
+
+    /// Whether there are proxies without a stream: their leases run out by themselves, which those
+    /// who wait have to be told of.
+    pub(super) fn has_broken(&self) -> bool {
+        self.lock().members.values().any(|member| member.broken.is_some())
+    }
+
+    /// Wakes those who wait for a receipt.
+    pub(super) fn announce(&self) {
+        self.changed.send_replace(());
+    }
+
+    /// Receipts that should be stored now: complete ones, and those that a newer revision left
+    /// behind. Each is returned at most twice.
+    pub(super) fn unkept(&self, published: &Published, now: Instant) -> Vec<Receipt> {
+        let mut known = self.lock();
+        known.timings.observe(published);
+        let mut due = Vec::new();
+        let head = (published.version.history, published.revision());
+        let Known { members, timings, .. } = &mut *known;
+        for (revision, timing) in timings
+            .iter_mut()
+            .filter(|(_, timing)| timing.kept < Kept::Complete)
+        {
+            let mut receipt = Receipt::of(revision, head, members, now);
+            let reached = match (receipt.is_complete(), receipt.superseded) {
+                (true, _) => Kept::Complete,
+                (false, true) => Kept::Superseded,
+                (false, false) => Kept::Nothing,
+            };
+            if reached > timing.kept {
+                timing.kept = reached;
+                receipt.applied_ms = timing.percentiles();
+                due.push(receipt);
+            }
+        }
+        due
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn find(&mut self, stream: StreamId) -> Option<(&str, &mut Member)> {
+        find(&mut self.members, &self.streams, stream)
+    }
+
+    fn receipt(&self, revision: Revision, published: &Published, now: Instant) -> Receipt {
+        let head = (published.version.history, published.revision());
+        let mut receipt = Receipt::of(revision, head, &self.members, now);
+        receipt.applied_ms = self.timings.get(revision).and_then(|timing| timing.percentiles());
+        receipt
+    }
+
+    /// Room for one more: whoever is lost for longest goes.
+    fn make_room(&mut self, now: Instant) -> Result<(), JoinError> {
+        if self.members.len() < MAX_PROXIES {
+            return Ok(());
+        }
+        let lost = self.members.iter().filter(|(_, member)| !member.is_live(now));
+        let oldest = lost
+            .min_by_key(|(_, member)| member.broken)
+            .map(|(id, _)| id.clone());
+        let oldest = oldest.ok_or(JoinError::Full)?;
+        self.members.remove(&oldest);
+        Ok(())
+    }
+}
+
+impl Timings {
+    /// Times the way of `member` from what it held before to what it holds now.
+    fn moved_within(
+        &mut self,
+        member: &Member,
+        before: Option<(HistoryId, Position)>,
+        published: &Published,
+        now: Instant,
+    ) {
+        let history = published.version.history;
+        let before = before
+            .filter(|(held, _)| *held == history)
+            .map(|(_, position)| position.revision);
+        if let Some(revision) = member.revision_in(history) {
+            self.moved(member.joined, before, revision, now);
+        }
+    }
+}
+
+/// The member on `stream`, unless another stream is its own by now.
+fn find<'a>(
+    members: &'a mut BTreeMap<String, Member>,
+    streams: &'a HashMap<StreamId, String>,
+    stream: StreamId,
+) -> Option<(&'a str, &'a mut Member)> {
+    let id = streams.get(&stream)?;
+    let member = members.get_mut(id).filter(|member| member.stream == stream)?;
+    Some((id, member))
+}
+
+#[cfg(test)]
+mod tests;

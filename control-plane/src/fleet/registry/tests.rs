@@ -1,0 +1,317 @@
+use sluice_core::position_to_wire;
+use sluice_model::Violation;
+
+use super::super::member::LEASE;
+use super::super::receipt::QuorumError;
+use super::super::view::ProxyState;
+use super::*;
+use crate::compile::{Change, DanglingRefs, World};
+
+const HISTORY: HistoryId = HistoryId([3; 16]);
+
+/// A fleet, what is published to it, and its clock.
+struct Site {
+    fleet: Fleet,
+    published: Published,
+    now: Instant,
+}
+
+/// A stream of one proxy.
+struct Proxy {
+    stream: StreamId,
+    displaced: CancellationToken,
+}
+
+impl Site {
+    fn start() -> Self {
+        let now = Instant::now();
+        Self {
+            fleet: Fleet::new("test".into()),
+            published: Published::first(World::empty(HISTORY), now),
+            now,
+        }
+    }
+
+    fn wait(&mut self, millis: u64) {
+        self.now += Duration::from_millis(millis);
+    }
+
+    fn commit(&mut self) -> Revision {
+        let revision = Revision(self.published.revision().0 + 1);
+        let changes: Vec<Change> = Vec::new();
+        let changed = self
+            .published
+            .world
+            .change(changes, revision, DanglingRefs::Refuse)
+            .unwrap();
+        self.published = self.published.next(changed.world, self.now);
+        revision
+    }
+
+    fn position(&self, revision: Revision) -> Position {
+        Position {
+            revision,
+            ..self.published.version.position
+        }
+    }
+
+    fn join(&self, id: &str, instance: u8, holds: Option<Revision>) -> Result<Proxy, JoinError> {
+        let (stream, displaced) = (self.fleet.next_stream(), CancellationToken::new());
+        let hello = v1::Hello {
+            proxy_id: id.into(),
+            instance: vec![instance; 16],
+            ..v1::Hello::default()
+        };
+        let holds = holds.map(|revision| (HISTORY, self.position(revision)));
+        self.fleet
+            .join(stream, &hello, holds, &displaced, &self.published, self.now)?;
+        Ok(Proxy { stream, displaced })
+    }
+
+    fn ack(&self, proxy: &Proxy, revision: Revision) {
+        let position = self.position(revision);
+        let ack = v1::Ack {
+            position: Some(position_to_wire(position)),
+            ..v1::Ack::default()
+        };
+        self.fleet
+            .applied(proxy.stream, ack, (HISTORY, position), &self.published, self.now);
+    }
+
+    fn nack(&self, proxy: &Proxy, revision: Revision, retrying: bool) {
+        let violation = Violation::new("rule/a/b/c", "", sluice_model::Code::Local, "no");
+        let violation = v1::Violation {
+            resource: violation.resource,
+            code: violation.code.to_string(),
+            message: violation.message,
+            ..v1::Violation::default()
+        };
+        let nack = v1::Nack {
+            violations: vec![violation],
+            retrying,
+            ..v1::Nack::default()
+        };
+        self.fleet.refused(proxy.stream, nack, HISTORY, revision);
+    }
+
+    fn receipt(&self, revision: Revision) -> Receipt {
+        self.fleet.receipt(revision, &self.published, self.now)
+    }
+
+    fn counts(&self, revision: Revision) -> [usize; 4] {
+        let receipt = self.receipt(revision);
+        [
+            receipt.fleet,
+            receipt.applied,
+            receipt.refused_count,
+            receipt.pending_count,
+        ]
+    }
+}
+
+#[test]
+fn every_live_proxy_has_applied_refused_or_is_pending() {
+    let mut site = Site::start();
+    let proxies: Vec<_> = ["a", "b", "c"]
+        .map(|id| site.join(id, 1, Some(Revision(0))).unwrap())
+        .into();
+    let revision = site.commit();
+    assert_eq!(site.counts(revision), [3, 0, 0, 3]);
+    site.wait(10);
+    site.ack(&proxies[0], revision);
+    site.nack(&proxies[1], revision, false);
+    let receipt = site.receipt(revision);
+    assert_eq!(site.counts(revision), [3, 1, 1, 1]);
+    assert_eq!(
+        (&*receipt.refused[0].proxy, &*receipt.pending),
+        ("b", &["c".to_owned()][..])
+    );
+    assert_eq!(receipt.refused[0].refusal.violations[0].code, "local");
+    assert_eq!(receipt.applied_ms.unwrap().max, 10.0);
+}
+
+#[test]
+fn a_proxy_ahead_counts_as_applied_and_one_that_refused_later_as_refused() {
+    let mut site = Site::start();
+    let proxies = ["a", "b"].map(|id| site.join(id, 1, Some(Revision(0))).unwrap());
+    let first = site.commit();
+    let second = site.commit();
+    site.ack(&proxies[0], second);
+    site.nack(&proxies[1], second, false);
+    assert_eq!(site.counts(first), [2, 1, 1, 0]);
+    assert!(site.receipt(first).superseded);
+    assert!(!site.receipt(second).superseded);
+    // What was refused before says nothing about what came later.
+    let third = site.commit();
+    assert_eq!(site.counts(third), [2, 0, 0, 2]);
+}
+
+#[test]
+fn times_run_from_the_commit_to_the_ack_for_every_revision_on_the_way() {
+    let mut site = Site::start();
+    let slow = site.join("slow", 1, Some(Revision(0))).unwrap();
+    let fast = site.join("fast", 1, Some(Revision(0))).unwrap();
+    let first = site.commit();
+    site.wait(20);
+    site.ack(&fast, first);
+    site.wait(80);
+    let second = site.commit();
+    site.wait(50);
+    site.ack(&slow, second);
+    site.ack(&fast, second);
+    let max = |revision| site.receipt(revision).applied_ms.unwrap().max;
+    assert_eq!((max(first), max(second)), (150.0, 50.0));
+    let p50 = site.receipt(first).applied_ms.unwrap().p50;
+    assert!((p50 - 20.0).abs() <= 0.2, "{p50}");
+}
+
+#[test]
+fn a_proxy_that_came_after_the_commit_is_not_timed() {
+    let mut site = Site::start();
+    let revision = site.commit();
+    site.wait(60_000);
+    let late = site.join("late", 1, None).unwrap();
+    site.ack(&late, revision);
+    let receipt = site.receipt(revision);
+    assert_eq!((receipt.applied, receipt.applied_ms), (1, None));
+}
+
+#[test]
+fn a_proxy_counts_for_its_lease_and_leaves_at_once_with_a_goodbye() {
+    let mut site = Site::start();
+    let lost = site.join("lost", 1, Some(Revision(0))).unwrap();
+    let gone = site.join("gone", 1, Some(Revision(0))).unwrap();
+    let revision = site.commit();
+    site.fleet.left(gone.stream);
+    site.fleet.disconnected(gone.stream, site.now);
+    assert_eq!(site.counts(revision), [1, 0, 0, 1]);
+    site.fleet.disconnected(lost.stream, site.now);
+    site.wait(u64::try_from(LEASE.as_millis()).unwrap() - 1);
+    assert_eq!(site.counts(revision), [1, 0, 0, 1]);
+    site.wait(1);
+    assert_eq!(site.counts(revision), [0, 0, 0, 0]);
+    let listed = site.fleet.proxies(&site.published, site.now);
+    assert_eq!((listed.len(), listed[0].state), (1, ProxyState::Lost));
+    assert_eq!(site.fleet.forget("lost"), Forget::Done);
+    assert_eq!(site.fleet.forget("lost"), Forget::Unknown);
+}
+
+#[test]
+fn the_newest_process_with_an_id_wins_and_the_proxy_carries_a_warning() {
+    let site = Site::start();
+    let first = site.join("edge", 1, None).unwrap();
+    let second = site.join("edge", 2, None).unwrap();
+    assert!(first.displaced.is_cancelled() && !second.displaced.is_cancelled());
+    // The end of the first stream says nothing about the second one.
+    site.fleet.disconnected(first.stream, site.now);
+    let listed = site.fleet.proxies(&site.published, site.now);
+    assert!(listed[0].connected);
+    assert_eq!(listed[0].warnings.len(), 1);
+
+    let again = site.join("edge", 2, None).unwrap();
+    assert!(!again.displaced.is_cancelled());
+    assert_eq!(site.fleet.proxies(&site.published, site.now)[0].warnings.len(), 1);
+}
+
+#[test]
+fn quorums_are_decided_by_acks_and_by_refusals_for_good() {
+    let mut site = Site::start();
+    assert!(
+        !Quorum::ALL.is_decided(&site.receipt(Revision(0))),
+        "an empty fleet meets no quorum"
+    );
+    let proxies = ["a", "b", "c", "d"].map(|id| site.join(id, 1, Some(Revision(0))).unwrap());
+    let revision = site.commit();
+    let decided = |site: &Site, share: &str| {
+        share
+            .parse::<Quorum>()
+            .unwrap()
+            .is_decided(&site.receipt(revision))
+    };
+    site.ack(&proxies[0], revision);
+    site.ack(&proxies[1], revision);
+    assert!(decided(&site, "0.5") && !decided(&site, "0.51"));
+    site.nack(&proxies[2], revision, true);
+    assert!(!decided(&site, "1"), "a local fault may pass");
+    site.nack(&proxies[2], revision, false);
+    assert!(decided(&site, "1") && !decided(&site, "0.75"));
+    for wrong in ["0", "-1", "1.1", "NaN", ""] {
+        assert_eq!(wrong.parse::<Quorum>(), Err(QuorumError), "{wrong}");
+    }
+    assert_eq!("0.95".parse::<Quorum>().unwrap().needed(100), 95);
+}
+
+#[test]
+fn each_receipt_is_due_for_storage_when_it_is_left_behind_and_when_it_is_complete() {
+    let mut site = Site::start();
+    let proxy = site.join("a", 1, Some(Revision(0))).unwrap();
+    let due = |site: &Site| -> Vec<_> {
+        let due = site.fleet.unkept(&site.published, site.now).into_iter();
+        due.map(|receipt| (receipt.revision, receipt.applied)).collect()
+    };
+    assert_eq!(due(&site), [(0, 1)]);
+    site.commit();
+    assert_eq!(due(&site), []);
+    let second = site.commit();
+    assert_eq!(due(&site), [(1, 0)]);
+    site.ack(&proxy, second);
+    assert_eq!(due(&site), [(1, 1), (2, 1)]);
+    assert_eq!(due(&site), []);
+}
+
+#[test]
+fn names_are_capped_and_counted() {
+    let mut site = Site::start();
+    for number in 0..250 {
+        site.join(&format!("edge-{number:03}"), 1, Some(Revision(0)))
+            .unwrap();
+    }
+    let revision = site.commit();
+    let receipt = site.receipt(revision);
+    assert_eq!((receipt.pending.len(), receipt.pending_count), (100, 250));
+}
+
+#[test]
+fn a_hello_out_of_bounds_is_turned_away() {
+    let site = Site::start();
+    for id in ["", "a b", "a/b", &"x".repeat(254)] {
+        assert_eq!(
+            site.join(id, 1, None).err(),
+            Some(JoinError::OutOfBounds),
+            "{id:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_ends_with_the_quorum_or_with_the_time() {
+    let mut site = Site::start();
+    let proxy = site.join("a", 1, Some(Revision(0))).unwrap();
+    let revision = site.commit();
+    let (_sender, published) = watch::channel(Arc::new(site.published.clone()));
+    let fleet = Arc::new(std::mem::replace(&mut site.fleet, Fleet::new("other".into())));
+    let patience = Duration::from_secs(30);
+
+    let start = Instant::now();
+    let receipt = fleet
+        .wait(revision, Quorum::ALL, patience, published.clone())
+        .await;
+    assert_eq!((receipt.applied, start.elapsed()), (0, patience));
+
+    let waiting = tokio::spawn({
+        let (fleet, published) = (Arc::clone(&fleet), published.clone());
+        async move { fleet.wait(revision, Quorum::ALL, patience, published).await }
+    });
+    tokio::task::yield_now().await;
+    let position = site.position(revision);
+    fleet.applied(
+        proxy.stream,
+        v1::Ack::default(),
+        (HISTORY, position),
+        &site.published,
+        Instant::now(),
+    );
+    let start = Instant::now();
+    assert_eq!(waiting.await.unwrap().applied, 1);
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}

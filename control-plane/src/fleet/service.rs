@@ -1,0 +1,178 @@
+//! The gRPC service `sluice.v1.Fleet`. Written by hand for one reason: answers are bytes that were
+//! encoded before, where the generated service would encode every message for every stream.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{BufMut as _, Bytes};
+use prost::Message as _;
+use sluice_proto::v1;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::body::Body;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codegen::Service;
+use tonic::server::{Grpc, NamedService, StreamingService};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::encode;
+use super::registry::Fleet;
+use super::stream::Stream;
+use crate::live::Published;
+
+/// Streams at a time.
+const MAX_STREAMS: usize = 10_000;
+/// Largest message of a proxy: a report of every rule and endpoint of a large table.
+const MAX_MESSAGE: usize = 32 * 1024 * 1024;
+/// Messages that are ready to be sent to one proxy: Welcome and one update.
+const OUTBOUND: usize = 2;
+/// Path of the one method.
+const SUBSCRIBE: &str = "/sluice.v1.Fleet/Subscribe";
+
+type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Serves streams of proxies. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct FleetService {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    fleet: Arc<Fleet>,
+    published: watch::Receiver<Arc<Published>>,
+    encoder: Arc<encode::Encoder>,
+    streams: Arc<Semaphore>,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+impl FleetService {
+    /// A service of what is published. Streams run on `tasks` and end with `shutdown`.
+    pub fn new(
+        fleet: Arc<Fleet>,
+        published: watch::Receiver<Arc<Published>>,
+        tasks: TaskTracker,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let encoder = Arc::new(encode::Encoder::default());
+        let streams = Arc::new(Semaphore::new(MAX_STREAMS));
+        Self {
+            shared: Arc::new(Shared {
+                fleet,
+                published,
+                encoder,
+                streams,
+                tasks,
+                shutdown,
+            }),
+        }
+    }
+
+    /// Starts the task of one stream; its answers.
+    fn subscribe(
+        &self,
+        inbound: Streaming<v1::ProxyMessage>,
+    ) -> Result<Response<ReceiverStream<Result<Bytes, Status>>>, Status> {
+        let shared = &self.shared;
+        if shared.shutdown.is_cancelled() {
+            return Err(Status::unavailable("the control plane is shutting down"));
+        }
+        let permit = Arc::clone(&shared.streams).try_acquire_owned();
+        let permit = permit.map_err(|_| Status::resource_exhausted("too many streams"))?;
+        let (outbound, answers) = mpsc::channel(OUTBOUND);
+        let stream = Stream::new(
+            Arc::clone(&shared.fleet),
+            Arc::clone(&shared.encoder),
+            shared.published.clone(),
+            outbound,
+        );
+        let shutdown = shared.shutdown.clone();
+        shared.tasks.spawn(async move {
+            stream.run(inbound, shutdown).await;
+            drop(permit);
+        });
+        Ok(Response::new(ReceiverStream::new(answers)))
+    }
+}
+
+impl NamedService for FleetService {
+    const NAME: &'static str = "sluice.v1.Fleet";
+}
+
+impl Service<http::Request<Body>> for FleetService {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Boxed<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        if request.uri().path() != SUBSCRIBE {
+            return Box::pin(async { Ok(Status::unimplemented("no such method").into_http()) });
+        }
+        let subscribe = Subscribe(self.clone());
+        let mut grpc = Grpc::new(FleetCodec).max_decoding_message_size(MAX_MESSAGE);
+        Box::pin(async move { Ok(grpc.streaming(subscribe, request).await) })
+    }
+}
+
+struct Subscribe(FleetService);
+
+impl StreamingService<v1::ProxyMessage> for Subscribe {
+    type Response = Bytes;
+    type ResponseStream = ReceiverStream<Result<Bytes, Status>>;
+    type Future = Boxed<Result<Response<Self::ResponseStream>, Status>>;
+
+    fn call(&mut self, request: Request<Streaming<v1::ProxyMessage>>) -> Self::Future {
+        let answer = self.0.subscribe(request.into_inner());
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+/// Messages of proxies in, bytes out.
+struct FleetCodec;
+
+impl Codec for FleetCodec {
+    type Encode = Bytes;
+    type Decode = v1::ProxyMessage;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for FleetCodec {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.reserve(item.len());
+        buffer.put(item);
+        Ok(())
+    }
+}
+
+impl Decoder for FleetCodec {
+    type Item = v1::ProxyMessage;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<v1::ProxyMessage>, Status> {
+        let message = v1::ProxyMessage::decode(buffer);
+        message
+            .map(Some)
+            .map_err(|error| Status::invalid_argument(error.to_string()))
+    }
+}

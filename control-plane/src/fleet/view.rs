@@ -1,0 +1,193 @@
+//! What is shown of proxies.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sluice_model::Key;
+use sluice_proto::v1;
+use tokio::time::Instant;
+
+use super::member::{Member, Refused};
+use super::telemetry::TelemetryView;
+use crate::live::Published;
+
+/// Whether a proxy counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ProxyState {
+    /// Connected, or away for less than 15 seconds.
+    Live,
+    /// Away for longer. Still shown, but no part of receipts.
+    Lost,
+}
+
+/// One proxy in the list.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProxyView {
+    /// Its id.
+    pub id: String,
+    /// What it is selected by.
+    pub labels: BTreeMap<String, String>,
+    /// Whether it counts.
+    pub state: ProxyState,
+    /// Whether its stream stands.
+    pub connected: bool,
+    /// The revision that it runs; absent while it runs nothing of this history.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
+    /// How many revisions are newer than that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behind: Option<u64>,
+    /// Digest of the config that it runs, in hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_digest: Option<String>,
+    /// Digest of the endpoints that it uses, in hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime_digest: Option<String>,
+    /// Its version.
+    pub version: String,
+    /// Where its own admin endpoint listens.
+    pub admin: String,
+    /// When its process connected first, in milliseconds since 1970.
+    pub since_ms: u64,
+    /// What it bound.
+    pub listeners: Vec<ListenerView>,
+    /// How long it took to build what it runs, in microseconds.
+    pub build_us: u64,
+    /// What is not quite right with it.
+    pub warnings: Vec<String>,
+    /// What it refused last, until it applies something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<RefusalView>,
+    /// Access-log lines that it dropped since it connected.
+    pub dropped_log_lines: u64,
+}
+
+/// One listener that a proxy bound.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ListenerView {
+    /// Key of the listener.
+    pub listener: String,
+    /// `NAMESPACE/NAME` of its Gateway.
+    pub gateway: String,
+    /// Its name in the Gateway.
+    pub name: String,
+    /// `IP:PORT` where it is bound.
+    pub address: String,
+}
+
+/// What a proxy refused, and why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusalView {
+    /// The revision that was refused.
+    pub refused_revision: u64,
+    /// Every reason.
+    pub violations: Vec<ViolationView>,
+    /// Whether it tries again by itself: a local fault, such as a port that is taken.
+    pub retrying: bool,
+}
+
+/// One reason, in the proxy's words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ViolationView {
+    /// Key of the wire resource.
+    pub resource: String,
+    /// Path of the field.
+    pub field: String,
+    /// What is wrong, for scripts.
+    pub code: String,
+    /// What is wrong, for people.
+    pub message: String,
+}
+
+/// One proxy with what it reports.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct ProxyDetail {
+    /// As in the list.
+    #[serde(flatten)]
+    pub proxy: ProxyView,
+    /// What it reported.
+    #[serde(flatten)]
+    pub telemetry: TelemetryView,
+}
+
+/// What came of forgetting a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forget {
+    /// It is off the list.
+    Done,
+    /// Nobody has that id.
+    Unknown,
+}
+
+impl ProxyView {
+    pub(super) fn of(id: &str, member: &Member, published: &Published, now: Instant) -> Self {
+        let history = published.version.history;
+        let revision = member.revision_in(history);
+        let position = member.holds.map(|(_, position)| position);
+        let state = if member.is_live(now) {
+            ProxyState::Live
+        } else {
+            ProxyState::Lost
+        };
+        let mut warnings = member.warnings.clone();
+        if member.displaced > 0 {
+            let times = member.displaced;
+            warnings.push(format!(
+                "another process with this id was displaced {times} times: ids must be unique"
+            ));
+        }
+        Self {
+            id: id.to_owned(),
+            labels: member.labels.clone(),
+            state,
+            connected: member.broken.is_none(),
+            revision: revision.map(|revision| revision.0),
+            behind: revision.map(|revision| published.revision().0.saturating_sub(revision.0)),
+            config_digest: position.map(|position| position.config.to_string()),
+            runtime_digest: position.map(|position| position.runtime.to_string()),
+            version: member.version.clone(),
+            admin: member.admin.clone(),
+            since_ms: member.since.0,
+            listeners: member.listeners.iter().map(ListenerView::from).collect(),
+            build_us: member.build_us,
+            warnings,
+            refusal: member.refusal.as_ref().map(RefusalView::from),
+            dropped_log_lines: member.telemetry.dropped_log_lines(),
+        }
+    }
+}
+
+impl From<&v1::BoundListener> for ListenerView {
+    fn from(bound: &v1::BoundListener) -> Self {
+        let key = Key::parse(&bound.listener).ok();
+        Self {
+            listener: bound.listener.clone(),
+            gateway: key.as_ref().map(|key| key.owner().to_owned()).unwrap_or_default(),
+            name: key
+                .as_ref()
+                .map(|key| key.segment(2).to_owned())
+                .unwrap_or_default(),
+            address: bound.address.clone(),
+        }
+    }
+}
+
+impl From<&Refused> for RefusalView {
+    fn from(refused: &Refused) -> Self {
+        let violation = |violation: &v1::Violation| ViolationView {
+            resource: violation.resource.clone(),
+            field: violation.field.clone(),
+            code: violation.code.clone(),
+            message: violation.message.clone(),
+        };
+        Self {
+            refused_revision: refused.revision.0,
+            violations: refused.violations.iter().map(violation).collect(),
+            retrying: refused.retrying,
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The Sluice control plane: intent in Postgres or SQLite, compiled and streamed to the fleet.
+
+mod bootstrap;
+pub mod clock;
+pub mod compile;
+mod control;
+pub mod fleet;
+pub mod live;
+pub mod rest;
+pub mod store;
+
+pub use control::{Config, Control, Running, StartError};
+pub use live::TICKET_ROTATION;

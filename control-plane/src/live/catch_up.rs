@@ -1,0 +1,182 @@
+//! Following the store: what other replicas wrote, where DNS names lead, and what opens session
+//! tickets.
+
+use std::collections::BTreeMap;
+
+use sluice_intent::{Kind, ResourceId};
+use sluice_model::{Revision, Violation};
+
+use super::request::Past;
+use super::tickets::TicketKeys;
+use super::writer::Writer;
+use crate::compile::{Addresses, Change, DanglingRefs, Intent, World};
+use crate::store::{CatchUp, Changes, Point, ResourceKey, Store, StoreError, StoredResource};
+
+impl Writer {
+    /// Folds in what was committed since the live world, here or elsewhere.
+    pub(super) async fn catch_up(&self) -> Result<(), StoreError> {
+        let world = self.world();
+        let held = Point {
+            history: world.history(),
+            revision: world.revision(),
+        };
+        let next = match self.store.changes_since(held).await? {
+            CatchUp::Changes(changes) if changes.at == held => return Ok(()),
+            CatchUp::Changes(changes) => fold(world, changes).await?,
+            CatchUp::Reload => with_runtime(load(&self.store).await?, &world)?,
+        };
+        self.publish(next);
+        Ok(())
+    }
+
+    /// Publishes where names lead now, if that is news.
+    pub(super) fn resolved(&self, addresses: &Addresses) {
+        match self.world().resolved(addresses) {
+            Ok(Some(world)) => self.publish(world),
+            Ok(None) => {}
+            Err(violations) => tracing::error!(?violations, "addresses of endpoints do not compile"),
+        }
+    }
+}
+
+/// Everything at the head of the store.
+pub(super) async fn load(store: &Store) -> Result<World, StoreError> {
+    let loaded = store.load().await?;
+    let Point { history, revision } = loaded.at;
+    blocking(move || {
+        let changes = loaded.resources.iter().map(restored);
+        compile(&World::empty(history), changes, revision)
+    })
+    .await
+}
+
+/// Everything as it was at `revision`, but Secrets as they are in `live`; `None` when there is no such
+/// revision yet.
+pub(super) async fn load_at(
+    store: &Store,
+    revision: Revision,
+    live: &World,
+) -> Result<Option<World>, StoreError> {
+    let Some(past) = past(store, revision).await? else {
+        return Ok(None);
+    };
+    let secrets: Vec<Intent> = live
+        .of_kind(Kind::Secret, None)
+        .map(|intent| (**intent).clone())
+        .collect();
+    let history = live.history();
+    let compile = move || {
+        let intents = past.intents.into_values().chain(secrets);
+        compile(
+            &World::empty(history),
+            intents.map(|intent| Ok(Change::Restore(intent))),
+            revision,
+        )
+    };
+    blocking(compile).await.map(Some)
+}
+
+/// What there was at `revision`; `None` when there is no such revision yet.
+pub(super) async fn past(store: &Store, revision: Revision) -> Result<Option<Past>, StoreError> {
+    let Some(loaded) = store.load_at(revision).await? else {
+        return Ok(None);
+    };
+    let read_all = move || {
+        let (mut intents, mut secrets) = (BTreeMap::new(), BTreeMap::new());
+        for stored in &loaded.resources {
+            let id = id_of(&stored.key)?;
+            match id.kind {
+                Kind::Secret => drop(secrets.insert(id, stored.revision)),
+                _ => drop(intents.insert(id, read(stored)?)),
+            }
+        }
+        Ok(Past {
+            revision,
+            intents,
+            secrets,
+        })
+    };
+    blocking(read_all).await.map(Some)
+}
+
+/// `world` with the names looked up, and the tickets opened, as they are in `known`.
+pub(super) fn with_runtime(world: World, known: &World) -> Result<World, StoreError> {
+    let refused = |violations: Vec<Violation>| damaged(&violations);
+    let world = world
+        .resolved(&known.addresses())
+        .map_err(refused)?
+        .unwrap_or(world);
+    let ticketed = world.with_tickets_of(known).map_err(refused)?;
+    Ok(ticketed.unwrap_or(world))
+}
+
+/// `world` with these keys of session tickets, if there are any and they are news.
+pub(super) fn with_tickets(world: &World, tickets: &TicketKeys) -> Option<World> {
+    if tickets.keys().is_empty() {
+        return None;
+    }
+    match world.with_tickets(tickets.keys()) {
+        Ok(next) => next,
+        Err(violations) => {
+            tracing::error!(?violations, "keys of session tickets do not compile");
+            None
+        }
+    }
+}
+
+async fn fold(world: World, changes: Changes) -> Result<World, StoreError> {
+    blocking(move || {
+        let removed = |key: &ResourceKey| id_of(key).map(Change::Delete);
+        let upserts = changes.upserts.iter().map(restored);
+        let all = upserts.chain(changes.removals.iter().map(removed));
+        compile(&world, all, changes.at.revision)
+    })
+    .await
+}
+
+/// What was committed was checked by its writer: here it is compiled as it is.
+fn compile(
+    world: &World,
+    changes: impl Iterator<Item = Result<Change, StoreError>>,
+    revision: Revision,
+) -> Result<World, StoreError> {
+    let changed = world.change(changes.collect::<Result<_, _>>()?, revision, DanglingRefs::Warn);
+    changed
+        .map(|changed| changed.world)
+        .map_err(|violations| damaged(&violations))
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    // It only fails to run when the runtime goes down.
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or(Err(StoreError::Closed))
+}
+
+fn restored(stored: &StoredResource) -> Result<Change, StoreError> {
+    read(stored).map(Change::Restore)
+}
+
+fn id_of(key: &ResourceKey) -> Result<ResourceId, StoreError> {
+    key.to_string().parse().map_err(|_| StoreError::Corrupt)
+}
+
+fn read(stored: &StoredResource) -> Result<Intent, StoreError> {
+    let intent = Intent::from_stored(
+        &stored.manifest,
+        stored.secret.as_ref(),
+        stored.creation_revision,
+        stored.revision,
+    );
+    intent.map_err(|error| {
+        tracing::error!(resource = %stored.key, %error, "the store holds what this build cannot read");
+        StoreError::Corrupt
+    })
+}
+
+fn damaged(violations: &[Violation]) -> StoreError {
+    tracing::error!(?violations, "what is stored does not compile");
+    StoreError::Corrupt
+}

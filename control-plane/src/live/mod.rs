@@ -1,0 +1,148 @@
+//! The live world: one writer, many readers.
+//!
+//! A change takes one path, `Writer::write`: fold, check, commit, publish. The writer is a task,
+//! so writes never interleave, and one whose client went away still ends cleanly. Readers hold a
+//! [`Published`] that never changes under them.
+
+mod catch_up;
+mod fingerprints;
+mod publication;
+mod request;
+mod resolver;
+#[cfg(test)]
+mod tests;
+mod tickets;
+mod writer;
+mod written;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sluice_model::Revision;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use fingerprints::Fingerprints;
+pub use publication::{Published, RECENT, Version};
+pub use request::{Past, Precondition, Wish, WriteRequest};
+pub use tickets::TICKET_ROTATION;
+pub(crate) use written::counted;
+pub use written::{ChangeReport, WriteError, Written};
+
+use crate::compile::{Addresses, World};
+use crate::store::{Store, StoreError};
+use resolver::Resolver;
+use tickets::{TicketKeeper, TicketKeys};
+use writer::Writer;
+
+/// Writes that may wait for the writer; past it, callers wait to hand theirs over.
+const QUEUE: usize = 64;
+
+/// What the writer is asked to do.
+enum Command {
+    Write(Box<WriteRequest>, oneshot::Sender<Result<Written, WriteError>>),
+    Resolved(Addresses),
+    Tickets(TicketKeys),
+}
+
+/// Reads and writes the live world. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Live {
+    store: Store,
+    commands: mpsc::Sender<Command>,
+    published: watch::Receiver<Arc<Published>>,
+    fingerprints: Fingerprints,
+}
+
+impl Live {
+    /// Loads everything from `store` and starts the writer, the resolver of DNS names and the keeper
+    /// of ticket keys, who makes new ones every `ticket_rotation`, on `tasks`; they end with
+    /// `shutdown`.
+    ///
+    /// # Errors
+    /// When the store does not answer, or holds what this build cannot read.
+    pub async fn start(
+        store: Store,
+        ticket_rotation: Duration,
+        tasks: &TaskTracker,
+        shutdown: &CancellationToken,
+    ) -> Result<Self, StoreError> {
+        let (commands, receiver) = mpsc::channel(QUEUE);
+        let head = store.notifications();
+        // First of all: with the wrong envelope keys it fails, and nothing must have been changed.
+        let world = catch_up::load(&store).await?;
+        let fingerprints = Fingerprints::of(&store).await?;
+        let mut keeper = TicketKeeper::new(store.clone(), ticket_rotation, commands.downgrade());
+        let world = catch_up::with_tickets(&world, &keeper.first().await).unwrap_or(world);
+        let (writer, published) = Writer::new(store.clone(), head, world, receiver);
+        tasks.spawn(writer.run(shutdown.clone()));
+        if store.can_seal() {
+            tasks.spawn(shutdown.clone().run_until_cancelled_owned(keeper.run()));
+        } else {
+            tracing::warn!("no envelope key: session tickets open on the proxy that made them only");
+        }
+        let resolver = Resolver::new(published.clone(), commands.downgrade());
+        tasks.spawn(shutdown.clone().run_until_cancelled_owned(resolver.run()));
+        Ok(Self {
+            store,
+            commands,
+            published,
+            fingerprints,
+        })
+    }
+
+    /// What is live now.
+    pub fn published(&self) -> Arc<Published> {
+        Arc::clone(&self.published.borrow())
+    }
+
+    /// Makes fingerprints of secret values.
+    pub fn fingerprints(&self) -> &Fingerprints {
+        &self.fingerprints
+    }
+
+    /// Follows what is live; every state that is seen is the newest.
+    pub fn watch(&self) -> watch::Receiver<Arc<Published>> {
+        self.published.clone()
+    }
+
+    /// The wish for everything as it was at `revision`; `None` when there is no such revision.
+    ///
+    /// # Errors
+    /// When the store does not answer, or holds what this build cannot read.
+    pub async fn rollback_to(&self, revision: Revision) -> Result<Option<Wish>, StoreError> {
+        let past = catch_up::past(&self.store, revision).await?;
+        Ok(past.map(Wish::Rollback))
+    }
+
+    /// The world as it was at `revision`, with addresses and Secrets as they are now; `None` when there
+    /// is no such revision. Costs what everything costs.
+    ///
+    /// # Errors
+    /// When the store does not answer, or holds what this build cannot read.
+    pub async fn world_at(&self, revision: Revision) -> Result<Option<World>, StoreError> {
+        let live = self.published();
+        if live.revision() == revision {
+            return Ok(Some(live.world.clone()));
+        }
+        let Some(past) = catch_up::load_at(&self.store, revision, &live.world).await? else {
+            return Ok(None);
+        };
+        catch_up::with_runtime(past, &live.world).map(Some)
+    }
+
+    /// Writes, and answers once the change is committed and published here.
+    ///
+    /// # Errors
+    /// Everything that keeps a write from being made; see [`WriteError`].
+    pub async fn write(&self, request: WriteRequest) -> Result<Written, WriteError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Write(Box::new(request), reply);
+        self.commands
+            .send(command)
+            .await
+            .map_err(|_| WriteError::Closed)?;
+        answer.await.map_err(|_| WriteError::Closed)?
+    }
+}

@@ -1,0 +1,217 @@
+//! What a write asks for, and what that means for the world as it is.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde_json::Value;
+use sluice_intent::{Kind, LabelSelector, Resource, ResourceId, merge_patch};
+use sluice_model::{Code, Revision, Violation};
+
+use super::written::WriteError;
+use crate::compile::{Change, DanglingRefs, Intent, World};
+
+/// A write before it is made.
+#[derive(Clone, Debug)]
+pub struct WriteRequest {
+    /// What is wanted.
+    pub wish: Wish,
+    /// Check everything and say what would happen, but write nothing.
+    pub dry_run: bool,
+    /// What becomes of references to what does not exist. A rollback always warns.
+    pub dangling: DanglingRefs,
+    /// Refuse if a touched resource changed after this revision.
+    pub base: Option<Revision>,
+    /// Who asks, as authenticated.
+    pub author: String,
+    /// Why, in the author's words.
+    pub message: String,
+    /// The client's key for "the same write again".
+    pub idempotency_key: Option<String>,
+}
+
+/// What is wanted.
+#[derive(Clone, Debug)]
+pub enum Wish {
+    /// These resources; and with `prune`, of everything that it selects only these.
+    Apply {
+        /// Each id once.
+        resources: Vec<Resource>,
+        /// Selects what is deleted if it is not among the resources.
+        prune: Option<LabelSelector>,
+    },
+    /// This resource, if it is as expected.
+    Put(Box<Resource>, Precondition),
+    /// This change (RFC 7386) to a resource, if it is as expected.
+    Patch(ResourceId, Value, Precondition),
+    /// This resource gone, if it is as expected.
+    Delete(ResourceId, Precondition),
+    /// Everything as it was, but for Secrets.
+    Rollback(Past),
+}
+
+/// What was there at a revision. Secrets have no past: what they held then is gone for good.
+#[derive(Clone, Debug)]
+pub struct Past {
+    /// The revision.
+    pub revision: Revision,
+    /// All but Secrets.
+    pub intents: BTreeMap<ResourceId, Intent>,
+    /// The Secrets there were, and the revisions that gave them what they held.
+    pub secrets: BTreeMap<ResourceId, Revision>,
+}
+
+/// How a resource has to be for a write to be made (RFC 9110 section 13.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Precondition {
+    /// However it is.
+    #[default]
+    None,
+    /// It exists.
+    Exists,
+    /// It does not exist.
+    Absent,
+    /// Its content is of one of these revisions.
+    OneOf(Vec<Revision>),
+}
+
+impl Precondition {
+    fn holds(&self, current: Option<Revision>) -> bool {
+        match (self, current) {
+            (Self::None, _) | (Self::Exists, Some(_)) | (Self::Absent, None) => true,
+            (Self::Exists | Self::OneOf(_), None) | (Self::Absent, Some(_)) => false,
+            (Self::OneOf(allowed), Some(current)) => allowed.contains(&current),
+        }
+    }
+}
+
+impl WriteRequest {
+    /// What is to be done with dangling references.
+    pub(super) fn dangling(&self) -> DanglingRefs {
+        match self.wish {
+            Wish::Rollback(..) => DanglingRefs::Warn,
+            _ => self.dangling,
+        }
+    }
+
+    /// The revision whose content is brought back.
+    pub(super) fn rollback_of(&self) -> Option<Revision> {
+        match self.wish {
+            Wish::Rollback(ref past) => Some(past.revision),
+            _ => None,
+        }
+    }
+}
+
+impl Wish {
+    /// The changes that make it true of `world`, as `revision`.
+    pub(super) fn changes(&self, world: &World, revision: Revision) -> Result<Vec<Change>, WriteError> {
+        match self {
+            Self::Apply { resources, prune } => Ok(apply(world, resources, prune.as_ref())),
+            Self::Put(resource, expected) => {
+                expect(world, &resource.id, expected)?;
+                Ok(vec![Change::Put((**resource).clone())])
+            }
+            Self::Patch(id, patch, expected) => patched(world, id, patch, expected),
+            Self::Delete(id, expected) => {
+                existing(world, id, expected)?;
+                Ok(vec![Change::Delete(id.clone())])
+            }
+            Self::Rollback(past) => Ok(rollback(world, &past.intents, revision)),
+        }
+    }
+
+    /// What of it is not done, and why.
+    pub(super) fn warnings(&self, world: &World) -> Vec<Violation> {
+        let Self::Rollback(past) = self else {
+            return Vec::new();
+        };
+        let secrets = world.of_kind(Kind::Secret, None);
+        let now: BTreeMap<_, _> = secrets
+            .map(|intent| (&intent.resource.id, intent.revision))
+            .collect();
+        let changed = now
+            .iter()
+            .filter_map(|(id, revision)| match past.secrets.get(*id) {
+                Some(then) if then == revision => None,
+                Some(_) => Some((*id, "was changed since and is left as it is")),
+                None => Some((*id, "was created since and is left as it is")),
+            });
+        let gone = past.secrets.keys().filter(|id| !now.contains_key(id));
+        let gone = gone.map(|id| (id, "was deleted since and is not brought back"));
+        let warning = |(id, what): (&ResourceId, &str)| {
+            let message = format!("{what}: a rollback never restores a Secret");
+            Violation::new(id.to_string(), "", Code::Unsupported, message)
+        };
+        changed.chain(gone).map(warning).collect()
+    }
+}
+
+fn expect(world: &World, id: &ResourceId, expected: &Precondition) -> Result<(), WriteError> {
+    let current = world.get(id).map(|intent| intent.revision);
+    match expected.holds(current) {
+        true => Ok(()),
+        false => Err(WriteError::Precondition {
+            id: id.clone(),
+            current,
+        }),
+    }
+}
+
+fn existing<'a>(
+    world: &'a World,
+    id: &ResourceId,
+    expected: &Precondition,
+) -> Result<&'a Intent, WriteError> {
+    let intent = world.get(id).ok_or_else(|| WriteError::NotFound(id.clone()))?;
+    expect(world, id, expected)?;
+    Ok(intent)
+}
+
+fn apply(world: &World, resources: &[Resource], prune: Option<&LabelSelector>) -> Vec<Change> {
+    let mut changes: Vec<_> = resources.iter().cloned().map(Change::Put).collect();
+    if let Some(selector) = prune {
+        let kept: HashSet<_> = resources.iter().map(|resource| &resource.id).collect();
+        let gone = world
+            .iter()
+            .map(|intent| &intent.resource)
+            .filter(|resource| selector.matches(&resource.labels) && !kept.contains(&resource.id));
+        changes.extend(gone.map(|resource| Change::Delete(resource.id.clone())));
+    }
+    changes
+}
+
+fn patched(
+    world: &World,
+    id: &ResourceId,
+    patch: &Value,
+    expected: &Precondition,
+) -> Result<Vec<Change>, WriteError> {
+    let mut manifest = existing(world, id, expected)?.resource.to_json_revealed();
+    merge_patch(&mut manifest, patch.clone());
+    let resource = Resource::from_json(manifest, id.namespace.as_str()).map_err(WriteError::Refused)?;
+    if resource.id != *id {
+        let message = format!("a patch cannot turn it into {}", resource.id);
+        return Err(WriteError::Refused(vec![Violation::new(
+            id.to_string(),
+            "metadata",
+            Code::Invalid,
+            message,
+        )]));
+    }
+    Ok(vec![Change::Put(resource)])
+}
+
+fn rollback(world: &World, past: &BTreeMap<ResourceId, Intent>, revision: Revision) -> Vec<Change> {
+    let ids = world.iter().map(|intent| &intent.resource.id);
+    let gone = ids
+        .filter(|id| id.kind != Kind::Secret && !past.contains_key(id))
+        .cloned()
+        .map(Change::Delete);
+    let differs = |intent: &&Intent| {
+        !world
+            .get(&intent.resource.id)
+            .is_some_and(|now| now.same_content(intent))
+    };
+    let restored = past.values().filter(differs).cloned();
+    gone.chain(restored.map(|intent| Change::Restore(Intent { revision, ..intent })))
+        .collect()
+}

@@ -1,0 +1,104 @@
+//! `sluice-control`: the control plane as a process of its own.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Parser;
+use serde_json::json;
+use sluice_control::{Config, Control, Running, TICKET_ROTATION};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Seconds.
+const HOUR: u64 = 3600;
+
+/// Keeps routes and experiments in a database and streams them to the proxies.
+///
+/// When it serves, it prints one line of JSON on standard output: where REST listens ("admin"),
+/// where proxies connect ("grpc") and, if the database had no token, the one it made ("token").
+/// Logs go to standard error; RUST_LOG selects them.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Options {
+    /// Database: postgres://USER@HOST/NAME or sqlite://PATH. Several postgres URLs are a failover list.
+    #[arg(long = "database-url", required = true, value_name = "URL")]
+    database_urls: Vec<String>,
+    /// Where REST listens; port 0 is any free one
+    #[arg(long, default_value = "127.0.0.1:7400", value_name = "ADDR")]
+    admin: SocketAddr,
+    /// Where proxies connect: plain text, so a loopback address; port 0 is any free one
+    #[arg(long, default_value = "127.0.0.1:7401", value_name = "ADDR")]
+    grpc: SocketAddr,
+    /// Serve proxies in plain text on any address: private keys can be read on the way
+    #[arg(long)]
+    insecure_grpc: bool,
+    /// Envelope keys that seal secrets at rest: a file with 32 bytes in base64 per line, newest first
+    /// (`openssl rand -base64 32`). Without it SQLite has the file `key` beside it, and Postgres stores
+    /// no secrets
+    #[arg(long, env = "SLUICE_KEY_FILE", value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// How often proxies get a new key for TLS session tickets, in hours
+    #[arg(long, default_value_t = TICKET_ROTATION.as_secs() / HOUR, value_name = "HOURS",
+          value_parser = clap::value_parser!(u64).range(1..=168))]
+    ticket_rotation: u64,
+    /// Secret of a token that is accepted from the start; stored as a hash
+    #[arg(long, env = "SLUICE_TOKEN", hide_env_values = true, value_name = "SECRET")]
+    token: Option<String>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn")),
+        )
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(run(options))
+}
+
+async fn run(options: Options) -> anyhow::Result<()> {
+    // Listened for from the start, so that a signal during start-up is not lost.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let config = Config {
+        database_urls: options.database_urls,
+        admin: options.admin,
+        grpc: options.grpc,
+        insecure_grpc: options.insecure_grpc,
+        key_file: options.key_file.filter(|file| !file.as_os_str().is_empty()),
+        ticket_rotation: Duration::from_secs(options.ticket_rotation * HOUR),
+        token: options.token.filter(|secret| !secret.is_empty()),
+    };
+    let running = tokio::select! {
+        running = Control::start(config) => running?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    announce(&running).context("standard output is closed")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    running.shutdown().await;
+    Ok(())
+}
+
+/// The one line on standard output.
+fn announce(running: &Running) -> std::io::Result<()> {
+    let mut line = json!({
+        "admin": format!("http://{}", running.admin),
+        "grpc": running.grpc.to_string(),
+    });
+    if let Some(token) = &running.token {
+        line["token"] = token.as_str().into();
+    }
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{line}")?;
+    stdout.flush()
+}

@@ -1,0 +1,184 @@
+//! Where a request would go and why, by the code that answers live requests.
+
+use std::borrow::Cow;
+use std::net::Ipv4Addr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Serialize;
+use sluice_core::{Explanation, RequestView};
+use sluice_model::Revision;
+
+use super::Api;
+use super::answer::Answer;
+use super::content::Json;
+use super::operation::Call;
+use super::problem::{Missing, Problem};
+use super::question::Question;
+use crate::compile::World;
+
+/// What would happen to the request.
+#[derive(Debug, Serialize)]
+pub(super) struct Explained {
+    /// As of which revision.
+    revision: u64,
+    #[serde(flatten)]
+    explanation: Explanation,
+}
+
+/// Explains a request.
+pub(super) async fn explain(call: Call<(), Json<Question>>) -> Result<Answer<Json<Explained>>, Problem> {
+    let Call {
+        api,
+        content: Json(question),
+        ..
+    } = call;
+    let asked = question.read().map_err(Problem::Violations)?;
+    let world = world_at(&api, question.revision.map(Revision)).await?;
+    let client = question
+        .client_ip
+        .unwrap_or(Ipv4Addr::LOCALHOST.into())
+        .to_canonical();
+    let request = RequestView {
+        method: &asked.method,
+        host: &asked.host,
+        path: &asked.path,
+        query: asked.query.as_deref(),
+        headers: &asked.headers,
+    };
+    // Stands for the draw of a request without a unit; without randomness it is the first share.
+    let mut random = [0; 16];
+    let _ = getrandom::fill(&mut random);
+    let explanation = world
+        .snapshot()
+        .explain(asked.port, &request, client, u128::from_ne_bytes(random));
+    Ok(Explained {
+        revision: world.revision().0,
+        explanation,
+    }
+    .into())
+}
+
+async fn world_at(api: &Api, revision: Option<Revision>) -> Result<World, Problem> {
+    let Some(revision) = revision else {
+        return Ok(api.live.published().world.clone());
+    };
+    let _turn = api.admission.rebuild().await?;
+    let past = api.live.world_at(revision).await?;
+    past.ok_or_else(|| Missing::Revision(revision).into())
+}
+
+impl JsonSchema for Explained {
+    fn schema_name() -> Cow<'static, str> {
+        "Explanation".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "description": "What would happen to the request, and what nearly took it.",
+            "required": ["revision", "decision", "nearMisses"],
+            "properties": {
+                "revision": {"type": "integer", "description": "As of which revision."},
+                "listener": {"type": "string", "description": "Key of the listener that takes it."},
+                "decision": decision_schema(),
+                "mirrors": copies_schema(),
+                "cors": {
+                    "type": "object",
+                    "description": "What the rule says of the page's origin, if it says anything.",
+                    "required": ["allowed"],
+                    "properties": {
+                        "origin": {"type": "string", "description": "The one that the request names."},
+                        "allowed": {"type": "boolean", "description": "Whether its pages may read the answer."}
+                    }
+                },
+                "nearMisses": {
+                    "type": "array",
+                    "description": "Matches on the path that lost, best first; at most 100.",
+                    "items": near_miss_schema()
+                }
+            }
+        })
+    }
+}
+
+/// Written by hand: the types are of the package that decides, which knows nothing of schemas.
+fn decision_schema() -> Schema {
+    let outcomes = [
+        "noListener",
+        "noRoute",
+        "preflight",
+        "redirect",
+        "noBackends",
+        "split",
+        "experiment",
+    ];
+    json_schema!({
+        "type": "object",
+        "required": ["outcome"],
+        "properties": {
+            "outcome": {"type": "string", "enum": outcomes},
+            "rule": {
+                "type": "object",
+                "description": "The rule that took it: its key, route, place and match.",
+                "properties": {
+                    "key": {"type": "string"},
+                    "route": {"type": "string"},
+                    "index": {"type": "integer"},
+                    "matchIndex": {"type": "integer"}
+                }
+            },
+            "status": {"type": "integer", "description": "Of a redirect."},
+            "location": {"type": "string", "description": "Of a redirect."},
+            "experiment": {"type": "string", "description": "Key of the experiment."},
+            "variant": {"type": "string"},
+            "slot": {"type": "integer", "description": "Absent when the request has no unit."},
+            "forced": {"type": "boolean", "description": "Whether a header chose the variant."},
+            "backends": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["percent", "endpoints"],
+                    "properties": {
+                        "backend": {"type": "string", "description": "Absent: 500."},
+                        "percent": {"type": "number"},
+                        "endpoints": {"type": "integer"},
+                        "filters": {
+                            "type": "array",
+                            "description": "What is changed for this backend alone.",
+                            "items": {"type": "string", "enum": ["requestHeaders", "responseHeaders", "rewrite"]}
+                        },
+                        "mirrors": copies_schema()
+                    }
+                }
+            }
+        }
+    })
+}
+
+fn copies_schema() -> Schema {
+    json_schema!({
+        "type": "array",
+        "description": "Who gets copies of the requests, and of how many.",
+        "items": {
+            "type": "object",
+            "required": ["percent"],
+            "properties": {
+                "backend": {"type": "string", "description": "Absent: the reference leads nowhere, nothing is sent."},
+                "percent": {"type": "number"}
+            }
+        }
+    })
+}
+
+fn near_miss_schema() -> Schema {
+    json_schema!({
+        "type": "object",
+        "required": ["rule", "matchIndex", "lostBy", "detail"],
+        "properties": {
+            "rule": {"type": "string"},
+            "matchIndex": {"type": "integer"},
+            "lostBy": {"type": "string", "enum": ["method", "header", "query", "precedence"]},
+            "detail": {"type": "string"}
+        }
+    })
+}

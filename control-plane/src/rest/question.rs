@@ -1,0 +1,154 @@
+//! The request that is to be explained: read as it is written, normalised as a live one is.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use http::header::HOST;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use sluice_core::{normalize_host, normalize_path};
+use sluice_model::{Code, Violation};
+
+use super::problem::INPUT;
+
+/// Most header fields of a request.
+const MAX_HEADERS: usize = 100;
+
+/// The request to explain.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Question {
+    /// Its method; case-sensitive.
+    method: String,
+    /// Its URL, or a path when the host is among the headers. A port picks the listener if one has
+    /// it; else all listeners are tried.
+    url: String,
+    /// Its header fields; the values of one name joined to one, as HTTP allows.
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    /// Address of the client, for experiments on it; 127.0.0.1 when left out.
+    pub(super) client_ip: Option<IpAddr>,
+    /// As of this revision; the newest one when left out.
+    pub(super) revision: Option<u64>,
+}
+
+/// The parts of the request that decide.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) method: Method,
+    pub(super) host: String,
+    pub(super) port: Option<u16>,
+    pub(super) path: String,
+    pub(super) query: Option<String>,
+    pub(super) headers: HeaderMap,
+}
+
+impl Question {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// All that no request could have.
+    pub(super) fn read(&self) -> Result<Asked, Vec<Violation>> {
+        let mut refused = Vec::new();
+        let mut refuse = |field: &str, message: &dyn ToString| {
+            refused.push(Violation::new(INPUT, field, Code::Invalid, message.to_string()));
+        };
+        let method = Method::from_bytes(self.method.as_bytes())
+            .inspect_err(|_| refuse("method", &"must be a method such as `GET`"))
+            .unwrap_or_default();
+        let mut headers = self.headers(&mut refuse);
+        let url = self.url.parse::<Uri>();
+        let url = url.inspect_err(|error| refuse("url", error)).unwrap_or_default();
+        let authority = authority(&url, &headers).into_owned();
+        let host = normalize_host(&authority).inspect_err(|error| refuse("url", error));
+        let (host, port) =
+            host.map_or_else(|_| Default::default(), |host| (host.name.into_owned(), host.port));
+        if let (false, Ok(value)) = (headers.contains_key(HOST), HeaderValue::from_str(&authority)) {
+            headers.insert(HOST, value);
+        }
+        // A URL without a path asks for the root (RFC 9110 section 4.2.3).
+        let path = Some(url.path()).filter(|path| !path.is_empty()).unwrap_or("/");
+        let path = normalize_path(path)
+            .inspect_err(|error| refuse("url", error))
+            .unwrap_or_default();
+        let asked = Asked {
+            method,
+            host,
+            port,
+            path: path.into_owned(),
+            query: url.query().map(ToOwned::to_owned),
+            headers,
+        };
+        match refused.is_empty() {
+            true => Ok(asked),
+            false => Err(refused),
+        }
+    }
+
+    fn headers(&self, refuse: &mut impl FnMut(&str, &dyn ToString)) -> HeaderMap {
+        if self.headers.len() > MAX_HEADERS {
+            refuse("headers", &format!("there may be {MAX_HEADERS}"));
+        }
+        let mut headers = HeaderMap::new();
+        for (name, value) in self.headers.iter().take(MAX_HEADERS) {
+            match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+                (Ok(name), Ok(value)) => drop(headers.append(name, value)),
+                _ => refuse(&format!("headers[{name:?}]"), &"must be a header field of HTTP"),
+            }
+        }
+        headers
+    }
+}
+
+/// The URL's host and port, or else those of the Host header (RFC 9112 section 3.2.2).
+fn authority<'a>(url: &'a Uri, headers: &'a HeaderMap) -> Cow<'a, str> {
+    match (url.authority(), headers.get(HOST)) {
+        (Some(authority), _) => Cow::Borrowed(authority.as_str()),
+        (None, Some(host)) => String::from_utf8_lossy(host.as_bytes()),
+        (None, None) => Cow::Borrowed(""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(method: &str, url: &str, headers: &[(&str, &str)]) -> Question {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()));
+        Question {
+            method: method.into(),
+            url: url.into(),
+            headers: headers.collect(),
+            client_ip: None,
+            revision: None,
+        }
+    }
+
+    #[test]
+    fn a_url_is_normalised_as_a_live_request_is() {
+        let url = "http://Shop.Example.com.:8080/a/../%62?x=%62";
+        let asked = question("GET", url, &[]).read().unwrap();
+        assert_eq!((&*asked.host, asked.port), ("shop.example.com", Some(8080)));
+        assert_eq!((&*asked.path, asked.query.as_deref()), ("/b", Some("x=%62")));
+        assert_eq!(asked.headers[HOST], "Shop.Example.com.:8080");
+        assert_eq!(question("GET", "http://shop", &[]).read().unwrap().path, "/");
+    }
+
+    #[test]
+    fn the_host_of_a_bare_path_is_the_headers() {
+        let asked = question("GET", "/a", &[("Host", "shop:80")]).read().unwrap();
+        assert_eq!((&*asked.host, asked.port), ("shop", Some(80)));
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_said_at_once() {
+        let wrong = question("G T", "http://a..b/%zz", &[("a b", "1")]);
+        let refused = wrong.read().unwrap_err();
+        let fields: Vec<_> = refused.iter().map(|one| one.field.as_str()).collect();
+        assert_eq!(fields, ["method", "headers[\"a b\"]", "url", "url"]);
+    }
+}

@@ -1,0 +1,145 @@
+//! Every operation there is: the one table behind the router and the OpenAPI document.
+
+use super::operation::Method::{Delete, Get, Patch, Post, Put};
+use super::operation::Operation as Op;
+use super::{apply, explain, health, list, openapi, proxies, receipts, resource, revisions, tokens};
+
+const RESOURCES: &str = "/v1/namespaces/{namespace}/{plural}";
+const RESOURCE: &str = "/v1/namespaces/{namespace}/{plural}/{name}";
+const REVISION: &str = "/v1/revisions/{revision}";
+const RECEIPT: &str = "/v1/revisions/{revision}/receipt";
+const ROLLBACK: &str = "/v1/revisions/{revision}/rollback";
+const PROXY: &str = "/v1/fleet/{proxy}";
+const TOKEN: &str = "/v1/tokens/{token}";
+
+pub(super) fn operations() -> Vec<Op> {
+    [resources(), history(), administration(), watching()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn resources() -> Vec<Op> {
+    vec![
+        Op::new(
+            Get,
+            RESOURCES,
+            "listResources",
+            "Resources of a kind, page by page",
+            list::list,
+        ),
+        Op::new(
+            Get,
+            RESOURCE,
+            "getResource",
+            "A resource and its status",
+            resource::get,
+        ),
+        Op::new(
+            Put,
+            RESOURCE,
+            "putResource",
+            "Create or replace a resource",
+            resource::put,
+        ),
+        Op::new(
+            Patch,
+            RESOURCE,
+            "patchResource",
+            "Change parts of a resource (RFC 7386)",
+            resource::patch,
+        ),
+        Op::new(
+            Delete,
+            RESOURCE,
+            "deleteResource",
+            "Delete a resource",
+            resource::delete,
+        ),
+        Op::new(
+            Post,
+            "/v1/apply",
+            "apply",
+            "Apply many manifests in one revision",
+            apply::apply,
+        ),
+        Op::new(
+            Post,
+            "/v1/explain",
+            "explain",
+            "Where a request would go and why",
+            explain::explain,
+        ),
+    ]
+}
+
+fn history() -> Vec<Op> {
+    vec![
+        Op::new(
+            Get,
+            "/v1/revisions",
+            "listRevisions",
+            "Revisions, newest first",
+            revisions::list,
+        ),
+        Op::new(Get, REVISION, "getRevision", "One revision", revisions::get),
+        Op::new(Get, RECEIPT, "getReceipt", "Who runs a revision", receipts::get),
+        Op::new(
+            Post,
+            ROLLBACK,
+            "rollback",
+            "Bring a revision's content back as a new one",
+            revisions::rollback,
+        ),
+    ]
+}
+
+fn administration() -> Vec<Op> {
+    vec![
+        Op::new(Get, "/v1/fleet", "listProxies", "The fleet", proxies::list),
+        Op::new(
+            Get,
+            PROXY,
+            "getProxy",
+            "A proxy and what it reports",
+            proxies::get,
+        ),
+        Op::new(
+            Delete,
+            PROXY,
+            "forgetProxy",
+            "Take a proxy that will not come back off the list",
+            proxies::forget,
+        ),
+        Op::new(
+            Get,
+            "/v1/tokens",
+            "listTokens",
+            "Tokens, without their secrets",
+            tokens::list,
+        ),
+        Op::new(Post, "/v1/tokens", "createToken", "Make a token", tokens::create),
+        Op::new(Delete, TOKEN, "revokeToken", "Withdraw a token", tokens::revoke),
+    ]
+}
+
+fn watching() -> Vec<Op> {
+    vec![
+        Op::new(
+            Get,
+            "/healthz",
+            "healthz",
+            "Whether the process serves",
+            health::healthz,
+        ),
+        Op::new(
+            Get,
+            "/readyz",
+            "readyz",
+            "Whether the store answers",
+            health::readyz,
+        ),
+        Op::new(Get, "/metrics", "metrics", "Counters and gauges", health::metrics),
+        Op::new(Get, "/openapi.json", "openapi", "This document", openapi::get),
+    ]
+}

@@ -1,0 +1,133 @@
+//! The audit trail: every write, every refusal, every token. The database itself refuses to change
+//! or remove a row.
+
+use sluice_model::Revision;
+
+use super::id::{NO_REVISION, UnixMillis};
+use super::revision::MAX_PAGE;
+use super::session::{Mode, Row, Session, stored};
+use super::{Store, StoreError};
+
+/// Longest detail that is kept, in bytes: refused input must not fill the database.
+const MAX_DETAIL: usize = 16 * 1024;
+
+/// What was done, as a closed set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuditAction {
+    /// A write became a revision; the detail is its message.
+    Commit,
+    /// A write that brought an older revision back; the detail is its message.
+    Rollback,
+    /// A write was refused; the detail says why.
+    Refused,
+    /// A token was made; the detail is its id.
+    TokenCreated,
+    /// A token was withdrawn; the detail is its id.
+    TokenRevoked,
+}
+
+impl AuditAction {
+    const ALL: [Self; 5] = [
+        Self::Commit,
+        Self::Rollback,
+        Self::Refused,
+        Self::TokenCreated,
+        Self::TokenRevoked,
+    ];
+
+    /// The name that is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Commit => "commit",
+            Self::Rollback => "rollback",
+            Self::Refused => "refused",
+            Self::TokenCreated => "tokenCreated",
+            Self::TokenRevoked => "tokenRevoked",
+        }
+    }
+}
+
+/// One line of the trail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// Point in the trail; grows.
+    pub id: u64,
+    /// The revision it led to, if any.
+    pub revision: Option<Revision>,
+    /// When.
+    pub at: UnixMillis,
+    /// Who.
+    pub author: String,
+    /// What.
+    pub action: AuditAction,
+    /// See [`AuditAction`]; at most 16 KiB.
+    pub detail: String,
+}
+
+impl Store {
+    /// Records a write that was refused. `detail` is cut to 16 KiB and must hold no secret.
+    pub async fn record_refusal(&self, at: UnixMillis, author: &str, detail: &str) -> Result<(), StoreError> {
+        let mut session = self.begin(Mode::Write).await?;
+        append(
+            &mut session,
+            NO_REVISION,
+            at,
+            author,
+            AuditAction::Refused,
+            detail,
+        )
+        .await?;
+        session.commit().await
+    }
+
+    /// Entries below `before` (all without it), newest first, at most `limit` and [`MAX_PAGE`].
+    pub async fn audit(&self, before: Option<u64>, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+        let sql = format!(
+            "SELECT id, revision, at_ms, author, action, detail FROM audit \
+             WHERE id < $1 ORDER BY id DESC LIMIT {}",
+            limit.min(MAX_PAGE)
+        );
+        let select = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(before.map_or(i64::MAX, stored));
+        let mut session = self.begin(Mode::Read).await?;
+        let rows = session.rows(select).await?;
+        session.rollback().await?;
+        rows.iter().map(entry).collect()
+    }
+}
+
+/// Adds a line within the transaction of what it tells about.
+pub(super) async fn append(
+    session: &mut Session,
+    revision: Revision,
+    at: UnixMillis,
+    author: &str,
+    action: AuditAction,
+    detail: &str,
+) -> Result<(), StoreError> {
+    let insert = sqlx::query(
+        "INSERT INTO audit (revision, at_ms, author, action, detail) VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(stored(revision.0))
+    .bind(stored(at.0))
+    .bind(author)
+    .bind(action.as_str())
+    .bind(&detail[..detail.floor_char_boundary(MAX_DETAIL)]);
+    session.execute(insert).await?;
+    Ok(())
+}
+
+fn entry(row: &Row) -> Result<AuditEntry, StoreError> {
+    let revision = Revision(row.number(1)?);
+    let action = row.text(4)?;
+    Ok(AuditEntry {
+        id: row.number(0)?,
+        revision: (revision != NO_REVISION).then_some(revision),
+        at: UnixMillis(row.number(2)?),
+        author: row.text(3)?,
+        action: AuditAction::ALL
+            .into_iter()
+            .find(|known| known.as_str() == action)
+            .ok_or(StoreError::Corrupt)?,
+        detail: row.text(5)?,
+    })
+}

@@ -1,0 +1,118 @@
+//! The store: resources, revisions, receipts, tokens, the audit trail and what is kept sealed, in
+//! Postgres or SQLite.
+//!
+//! One implementation serves both. It keeps to what they share: BIGINT, TEXT and bytes, no NULL, `$1`
+//! placeholders, short transactions. Where they differ (how a transaction begins, and who hears of
+//! a commit) the code branches on the dialect, in `session`, `schema`, `target` and `apply`.
+//!
+//! - Every call is one transaction; what it returns was true at one instant.
+//! - Every call ends: 2 s for a connection, 3 s for each statement. When the database is down
+//!   calls fail with [`StoreError::Unavailable`], and work again once it is back.
+//! - Writes are numbered in commit order ([`Store::commit`]).
+//! - All revisions are kept, so that any of them can be rebuilt; nothing is pruned.
+//! - Except secrets: they are kept apart and sealed ([`Secret`]), only as they are now. No past
+//!   revision has them, and what was replaced cannot be opened any more.
+
+mod apply;
+mod audit;
+mod connection;
+mod envelope;
+mod error;
+mod id;
+mod key_file;
+mod receipt;
+mod record;
+mod resource;
+mod revision;
+mod schema;
+mod sealed;
+mod session;
+mod target;
+mod token;
+mod watch;
+mod write;
+
+use std::sync::Arc;
+
+pub use audit::{AuditAction, AuditEntry};
+pub use envelope::KeyRing;
+pub use error::StoreError;
+pub use id::{Point, UnixMillis};
+pub use key_file::KeyFileError;
+pub use receipt::StoredReceipt;
+pub use record::{Record, RecordName};
+pub use resource::{CatchUp, Changes, Loaded, ResourceKey, StoredResource};
+pub use revision::{Action, ChangedResource, MAX_PAGE, RevisionRecord};
+pub use sluice_model::{HistoryId, Revision, Secret};
+pub use token::{Token, TokenHash};
+pub use watch::HeadWatch;
+pub use write::{Change, CommitError, Write};
+
+use connection::Connection;
+use id::WriteId;
+use session::{Mode, Session};
+use watch::Watcher;
+
+/// A connected store. Clones share it; the last one to go ends its task.
+#[derive(Clone, Debug)]
+pub struct Store {
+    connection: Arc<Connection>,
+    keys: KeyRing,
+    watcher: Arc<Watcher>,
+}
+
+impl Store {
+    /// Connects to the first of `urls` that answers, and brings its schema up to date.
+    ///
+    /// `postgres://...` may be given several times, in the order of preference: when the one in use
+    /// no longer answers, the list is tried again from its start. `sqlite://PATH` (the path as it is,
+    /// relative or absolute) makes the file if it is missing; `sqlite::memory:` lives as long as the
+    /// store does.
+    ///
+    /// `keys` seal and open secrets; with an empty ring there can be none.
+    pub async fn open(urls: &[String], keys: KeyRing) -> Result<Self, StoreError> {
+        let connection = Arc::new(Connection::open(urls).await?);
+        connection.head().await?;
+        let watcher = Arc::new(Watcher::spawn(Arc::clone(&connection)));
+        Ok(Self {
+            connection,
+            keys,
+            watcher,
+        })
+    }
+
+    /// Ends the task and closes all connections. Calls made later fail with [`StoreError::Closed`].
+    pub async fn close(&self) {
+        self.watcher.stop().await;
+        self.connection.close().await;
+    }
+
+    /// Whether secrets can be stored: there is an envelope key.
+    pub fn can_seal(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// The history and the newest revision in it.
+    pub async fn head(&self) -> Result<Point, StoreError> {
+        self.connection.head().await
+    }
+
+    /// Tells from now on when the head may have moved, here or through another process.
+    /// Subscribe before loading, so that nothing falls between.
+    pub fn notifications(&self) -> HeadWatch {
+        self.connection.watch()
+    }
+
+    async fn begin(&self, mode: Mode) -> Result<Session, StoreError> {
+        self.connection.begin(mode).await
+    }
+
+    async fn read(&self) -> Result<(Session, Point), StoreError> {
+        self.connection.read().await
+    }
+
+    fn committed(&self, head: Point, write: WriteId) {
+        self.connection.note(head, write);
+        self.connection.signal();
+    }
+}

@@ -1,0 +1,51 @@
+//! The last summary of each revision's receipt. Live receipts are in memory; this is what is left
+//! of one after a restart.
+
+use sluice_model::Revision;
+
+use super::id::UnixMillis;
+use super::session::{Mode, stored};
+use super::{Store, StoreError};
+
+/// What was last known of a revision's way through the fleet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredReceipt {
+    /// The receipt as JSON.
+    pub summary: String,
+    /// When it was stored.
+    pub updated_at: UnixMillis,
+}
+
+impl Store {
+    /// Stores the summary of `revision`, in place of the one before unless that is newer.
+    pub async fn put_receipt(&self, revision: Revision, receipt: &StoredReceipt) -> Result<(), StoreError> {
+        let upsert = sqlx::query(
+            "INSERT INTO receipts (revision, summary, updated_at_ms) VALUES ($1, $2, $3) \
+             ON CONFLICT (revision) DO UPDATE SET summary = excluded.summary, \
+             updated_at_ms = excluded.updated_at_ms \
+             WHERE receipts.updated_at_ms <= excluded.updated_at_ms",
+        )
+        .bind(stored(revision.0))
+        .bind(receipt.summary.as_str())
+        .bind(stored(receipt.updated_at.0));
+        let mut session = self.begin(Mode::Write).await?;
+        session.execute(upsert).await?;
+        session.commit().await
+    }
+
+    /// The last summary of `revision`, if one was stored.
+    pub async fn receipt(&self, revision: Revision) -> Result<Option<StoredReceipt>, StoreError> {
+        let select = sqlx::query("SELECT summary, updated_at_ms FROM receipts WHERE revision = $1")
+            .bind(stored(revision.0));
+        let mut session = self.begin(Mode::Read).await?;
+        let row = session.row(select).await?;
+        session.rollback().await?;
+        row.map(|row| {
+            Ok(StoredReceipt {
+                summary: row.text(0)?,
+                updated_at: UnixMillis(row.number(1)?),
+            })
+        })
+        .transpose()
+    }
+}

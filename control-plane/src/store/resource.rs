@@ -1,0 +1,249 @@
+//! Resources at a revision, and what changed since one.
+//!
+//! A resource is a chain of rows, each valid in the half-open range `[from_revision, to_revision)`;
+//! the last one is open. So the state at any revision is one range condition.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sluice_model::{Revision, Secret};
+
+use super::id::{NO_REVISION, Point};
+use super::session::{Row, Session, stored};
+use super::{Store, StoreError, sealed};
+
+/// Rows per statement: each stays well inside the statement timeout.
+const PAGE: usize = 2_000;
+/// More changed resources than this are not listed one by one: the caller loads the state anew.
+const CATCH_UP: usize = 10_000;
+
+/// `to_revision` of the row that holds now, as a literal: only so do the partial indexes apply.
+macro_rules! open {
+    () => {
+        "9223372036854775807"
+    };
+}
+pub(super) use open;
+
+/// Names one resource for ever.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ResourceKey {
+    /// `HTTPRoute`, `Backend`, ...
+    pub kind: String,
+    /// `default` where the user wrote none.
+    pub namespace: String,
+    /// Unique within kind and namespace.
+    pub name: String,
+}
+
+impl fmt::Display for ResourceKey {
+    /// `Kind/namespace/name`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.kind, self.namespace, self.name)
+    }
+}
+
+/// A resource as it stood at some revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredResource {
+    /// Which resource.
+    pub key: ResourceKey,
+    /// The write that first created it. It decides which of two routes is older.
+    pub creation_revision: Revision,
+    /// The write that gave it this content.
+    pub revision: Revision,
+    /// The manifest as JSON, exactly as written.
+    pub manifest: String,
+    /// What of it is secret; of the past there is none.
+    pub secret: Option<Secret<Vec<u8>>>,
+}
+
+/// Everything at one revision, in the order of the keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// What the resources belong to.
+    pub at: Point,
+    /// Ordered by key.
+    pub resources: Vec<StoredResource>,
+}
+
+/// The way from an older point to the head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CatchUp {
+    /// Fold this in.
+    Changes(Changes),
+    /// Another history, a revision ahead of the head, or too much to list: load everything.
+    Reload,
+}
+
+/// The net difference between two points of one history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changes {
+    /// The head that the changes lead to.
+    pub at: Point,
+    /// Resources that are new or different at the head.
+    pub upserts: Vec<StoredResource>,
+    /// Resources that existed and are gone.
+    pub removals: Vec<ResourceKey>,
+}
+
+impl Store {
+    /// Everything at the head, read in one consistent transaction.
+    pub async fn load(&self) -> Result<Loaded, StoreError> {
+        let (mut session, at) = self.read().await?;
+        let filter = concat!("to_revision = ", open!(), " AND from_revision <= $4");
+        let mut resources = all_pages(&mut session, filter, at.revision).await?;
+        self.open_secrets(&mut session, NO_REVISION, &mut resources)
+            .await?;
+        session.rollback().await?;
+        Ok(Loaded { at, resources })
+    }
+
+    /// Everything as it was at `revision`, without secrets; `None` when the head has not reached it.
+    pub async fn load_at(&self, revision: Revision) -> Result<Option<Loaded>, StoreError> {
+        let (mut session, head) = self.read().await?;
+        if revision > head.revision {
+            session.rollback().await?;
+            return Ok(None);
+        }
+        let filter = "from_revision <= $4 AND to_revision > $4";
+        let resources = all_pages(&mut session, filter, revision).await?;
+        session.rollback().await?;
+        let at = Point {
+            history: head.history,
+            revision,
+        };
+        Ok(Some(Loaded { at, resources }))
+    }
+
+    /// What a replica that holds `base` has missed, consistent with the head it returns.
+    pub async fn changes_since(&self, base: Point) -> Result<CatchUp, StoreError> {
+        let (mut session, at) = self.read().await?;
+        let caught_up = if base.history != at.history || base.revision > at.revision {
+            CatchUp::Reload
+        } else if base == at {
+            CatchUp::Changes(Changes {
+                at,
+                upserts: Vec::new(),
+                removals: Vec::new(),
+            })
+        } else {
+            let mut caught_up = changes(&mut session, base.revision, at).await?;
+            if let CatchUp::Changes(changes) = &mut caught_up {
+                self.open_secrets(&mut session, base.revision, &mut changes.upserts)
+                    .await?;
+            }
+            caught_up
+        };
+        session.rollback().await?;
+        Ok(caught_up)
+    }
+}
+
+impl Store {
+    /// Gives those of `resources`, which are newer than `base`, their secret parts.
+    async fn open_secrets(
+        &self,
+        session: &mut Session,
+        base: Revision,
+        resources: &mut [StoredResource],
+    ) -> Result<(), StoreError> {
+        let mut secrets = sealed::of_resources(session, &self.keys, base).await?;
+        for resource in resources {
+            match secrets.remove(&resource.key) {
+                Some((revision, secret)) if revision == resource.revision => resource.secret = Some(secret),
+                // Its row was exchanged for an older one of its own.
+                Some(_) => return Err(StoreError::Corrupt),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+const COLUMNS: &str = "r.kind, r.namespace, r.name, r.creation_revision, r.from_revision, r.manifest";
+
+/// Keyset paging: each page starts after the last key of the one before. `filter` uses `$4`.
+async fn all_pages(
+    session: &mut Session,
+    filter: &str,
+    revision: Revision,
+) -> Result<Vec<StoredResource>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM resources r WHERE {filter} \
+         AND (r.kind, r.namespace, r.name) > ($1, $2, $3) \
+         ORDER BY r.kind, r.namespace, r.name LIMIT {PAGE}"
+    );
+    let mut resources: Vec<StoredResource> = Vec::new();
+    loop {
+        let (kind, namespace, name) = match resources.last() {
+            Some(last) => (&*last.key.kind, &*last.key.namespace, &*last.key.name),
+            None => ("", "", ""),
+        };
+        let page = sqlx::query(sqlx::AssertSqlSafe(sql.as_str()))
+            .bind(kind)
+            .bind(namespace)
+            .bind(name)
+            .bind(stored(revision.0));
+        let page = session.rows(page).await?;
+        let complete = page.len() < PAGE;
+        for row in &page {
+            resources.push(resource(row)?);
+        }
+        if complete {
+            return Ok(resources);
+        }
+    }
+}
+
+async fn changes(session: &mut Session, base: Revision, head: Point) -> Result<CatchUp, StoreError> {
+    let upserts = format!(
+        "SELECT {COLUMNS} FROM resources r WHERE r.from_revision > $1 AND r.to_revision = {} LIMIT {}",
+        open!(),
+        CATCH_UP + 1
+    );
+    // Alive at the base, closed since, and not opened again.
+    let removals = format!(
+        "SELECT {COLUMNS} FROM resources r WHERE r.to_revision > $1 AND r.to_revision < {open} \
+         AND r.from_revision <= $1 AND NOT EXISTS (SELECT 1 FROM resources o WHERE o.kind = r.kind \
+         AND o.namespace = r.namespace AND o.name = r.name AND o.to_revision = {open}) LIMIT {limit}",
+        open = open!(),
+        limit = CATCH_UP + 1
+    );
+    let upserts = changed(session, &upserts, base).await?;
+    let removals = changed(session, &removals, base).await?;
+    if upserts.len() + removals.len() > CATCH_UP {
+        return Ok(CatchUp::Reload);
+    }
+    let removals = removals.into_iter().map(|resource| resource.key).collect();
+    Ok(CatchUp::Changes(Changes {
+        at: head,
+        upserts,
+        removals,
+    }))
+}
+
+async fn changed(
+    session: &mut Session,
+    sql: &str,
+    base: Revision,
+) -> Result<Vec<StoredResource>, StoreError> {
+    let rows = session
+        .rows(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(stored(base.0)))
+        .await?;
+    rows.iter().map(resource).collect()
+}
+
+fn resource(row: &Row) -> Result<StoredResource, StoreError> {
+    Ok(StoredResource {
+        key: ResourceKey {
+            kind: row.text(0)?,
+            namespace: row.text(1)?,
+            name: row.text(2)?,
+        },
+        creation_revision: Revision(row.number(3)?),
+        revision: Revision(row.number(4)?),
+        manifest: row.text(5)?,
+        secret: None,
+    })
+}

@@ -1,0 +1,243 @@
+//! The rows of what is kept sealed: the secret part of resources, and records of the control plane
+//! itself. There is one row per name: what was there before it is gone.
+
+use std::collections::BTreeMap;
+
+use sluice_model::{Revision, Secret};
+use sqlx::AssertSqlSafe;
+
+use super::apply::tuples;
+use super::envelope::{Envelope, EnvelopeError};
+use super::resource::ResourceKey;
+use super::session::{Mode, Row, Session, stored};
+use super::{KeyRing, Store, StoreError};
+
+/// Rows per statement.
+const PAGE: usize = 200;
+const COLUMNS: &str = "kind, namespace, name, revision, key_id, wrapped_key, body";
+
+/// A row as it is in the database.
+pub(super) struct SealedRow {
+    pub(super) key: ResourceKey,
+    pub(super) revision: Revision,
+    envelope: Envelope,
+}
+
+/// What a place seals for: this store, this name, this revision.
+pub(super) struct Place<'a> {
+    store: &'a str,
+    key: &'a ResourceKey,
+    revision: Revision,
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn new(store: &'a str, key: &'a ResourceKey, revision: Revision) -> Self {
+        Self { store, key, revision }
+    }
+
+    /// Names have no zero bytes, so no two places are written alike.
+    pub(super) fn binding(&self) -> Vec<u8> {
+        let ResourceKey {
+            kind,
+            namespace,
+            name,
+        } = self.key;
+        let parts = [self.store, kind, namespace, name, &self.revision.to_string()];
+        parts.join("\0").into_bytes()
+    }
+}
+
+impl SealedRow {
+    pub(super) fn open(&self, keys: &KeyRing, store: &str) -> Result<Secret<Vec<u8>>, StoreError> {
+        let binding = Place::new(store, &self.key, self.revision).binding();
+        keys.open(&self.envelope, &binding)
+            .map_err(|error| self.failed(error))
+    }
+
+    fn rewrap(&self, keys: &KeyRing, store: &str) -> Result<(String, Vec<u8>), StoreError> {
+        let binding = Place::new(store, &self.key, self.revision).binding();
+        keys.rewrap(&self.envelope, &binding)
+            .map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: EnvelopeError) -> StoreError {
+        tracing::error!(resource = %self.key, key_id = %self.envelope.key_id, "does not open: {error}");
+        error.into()
+    }
+}
+
+impl From<EnvelopeError> for StoreError {
+    fn from(error: EnvelopeError) -> Self {
+        match error {
+            EnvelopeError::NoKey => Self::NoKey,
+            EnvelopeError::UnknownKey => Self::UnknownKey,
+            EnvelopeError::Forged => Self::Corrupt,
+            EnvelopeError::Random => Self::Rejected,
+        }
+    }
+}
+
+/// The name of this store in what it seals.
+pub(super) async fn store_id(session: &mut Session) -> Result<String, StoreError> {
+    let row = session
+        .row(sqlx::query("SELECT store FROM meta WHERE id = 1"))
+        .await?;
+    row.ok_or(StoreError::Corrupt)?.text(0)
+}
+
+/// Puts the secret parts of resources in, at `revision`. None of the keys may have one.
+pub(super) async fn insert(
+    session: &mut Session,
+    keys: &KeyRing,
+    secrets: &[(&ResourceKey, &Secret<Vec<u8>>)],
+    revision: Revision,
+) -> Result<(), StoreError> {
+    if secrets.is_empty() {
+        return Ok(());
+    }
+    let store = store_id(session).await?;
+    let sql = format!(
+        "INSERT INTO sealed ({COLUMNS}) VALUES {}",
+        tuples(secrets.len(), 7, 1)
+    );
+    let mut insert = sqlx::query(AssertSqlSafe(sql)).persistent(false);
+    for &(key, secret) in secrets {
+        let envelope = keys.seal(secret, &Place::new(&store, key, revision).binding())?;
+        insert = insert
+            .bind(key.kind.as_str())
+            .bind(key.namespace.as_str())
+            .bind(key.name.as_str())
+            .bind(stored(revision.0))
+            .bind(envelope.key_id)
+            .bind(envelope.wrapped_key)
+            .bind(envelope.body);
+    }
+    session.execute(insert).await?;
+    Ok(())
+}
+
+/// Takes out whatever these resources have.
+pub(super) async fn delete(session: &mut Session, keys: &[&ResourceKey]) -> Result<(), StoreError> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let sql = format!(
+        "DELETE FROM sealed WHERE (kind, namespace, name) IN (VALUES {})",
+        tuples(keys.len(), 3, 1)
+    );
+    let mut delete = sqlx::query(AssertSqlSafe(sql)).persistent(false);
+    for key in keys {
+        delete = delete
+            .bind(key.kind.as_str())
+            .bind(key.namespace.as_str())
+            .bind(key.name.as_str());
+    }
+    session.execute(delete).await?;
+    Ok(())
+}
+
+/// The secret parts of resources that are newer than `base`, opened.
+pub(super) async fn of_resources(
+    session: &mut Session,
+    keys: &KeyRing,
+    base: Revision,
+) -> Result<BTreeMap<ResourceKey, (Revision, Secret<Vec<u8>>)>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM sealed WHERE kind <> '' AND revision > $4 \
+         AND (kind, namespace, name) > ($1, $2, $3) ORDER BY kind, namespace, name LIMIT {PAGE}"
+    );
+    let store = store_id(session).await?;
+    let mut found = BTreeMap::new();
+    loop {
+        let last: Option<&ResourceKey> = found.keys().next_back();
+        let (kind, namespace, name) =
+            last.map_or(("", "", ""), |key| (&*key.kind, &*key.namespace, &*key.name));
+        let page = sqlx::query(AssertSqlSafe(sql.as_str()))
+            .bind(kind)
+            .bind(namespace)
+            .bind(name)
+            .bind(stored(base.0));
+        let page = session.rows(page).await?;
+        for row in page.iter().map(sealed) {
+            let row = row?;
+            let secret = row.open(keys, &store)?;
+            found.insert(row.key, (row.revision, secret));
+        }
+        if page.len() < PAGE {
+            return Ok(found);
+        }
+    }
+}
+
+/// One row.
+pub(super) async fn find(session: &mut Session, key: &ResourceKey) -> Result<Option<SealedRow>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM sealed WHERE kind = $1 AND namespace = $2 AND name = $3");
+    let select = sqlx::query(AssertSqlSafe(sql))
+        .bind(key.kind.as_str())
+        .bind(key.namespace.as_str())
+        .bind(key.name.as_str());
+    session.row(select).await?.as_ref().map(sealed).transpose()
+}
+
+fn sealed(row: &Row) -> Result<SealedRow, StoreError> {
+    Ok(SealedRow {
+        key: ResourceKey {
+            kind: row.text(0)?,
+            namespace: row.text(1)?,
+            name: row.text(2)?,
+        },
+        revision: Revision(row.number(3)?),
+        envelope: Envelope {
+            key_id: row.text(4)?,
+            wrapped_key: row.bytes(5)?,
+            body: row.bytes(6)?,
+        },
+    })
+}
+
+impl Store {
+    /// Wraps anew, by the newest envelope key, whatever older ones of the ring still wrap; how many
+    /// rows. Afterwards the older keys are needed no more. In short transactions, so that writes
+    /// get in between; harmless when several replicas do it at once.
+    pub async fn rewrap(&self) -> Result<u64, StoreError> {
+        let mut done = 0;
+        for old in self.keys.ids().skip(1) {
+            loop {
+                let (found, rewrapped) = self.rewrap_page(old).await?;
+                done += rewrapped;
+                if found < PAGE || rewrapped == 0 {
+                    break;
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    async fn rewrap_page(&self, old: &str) -> Result<(usize, u64), StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM sealed WHERE key_id = $1 LIMIT {PAGE}");
+        let mut session = self.begin(Mode::Write).await?;
+        let store = store_id(&mut session).await?;
+        let rows = session.rows(sqlx::query(AssertSqlSafe(sql)).bind(old)).await?;
+        let mut rewrapped = 0;
+        for row in rows.iter().map(sealed) {
+            let row = row?;
+            let (key_id, wrapped_key) = row.rewrap(&self.keys, &store)?;
+            // The revision and the old key: a row that was replaced meanwhile is left alone.
+            let update = sqlx::query(
+                "UPDATE sealed SET key_id = $1, wrapped_key = $2 \
+                 WHERE kind = $3 AND namespace = $4 AND name = $5 AND revision = $6 AND key_id = $7",
+            );
+            let update = update
+                .bind(key_id)
+                .bind(wrapped_key)
+                .bind(row.key.kind)
+                .bind(row.key.namespace)
+                .bind(row.key.name)
+                .bind(stored(row.revision.0))
+                .bind(old);
+            rewrapped += session.execute(update).await?;
+        }
+        session.commit().await?;
+        Ok((rows.len(), rewrapped))
+    }
+}

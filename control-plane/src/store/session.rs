@@ -1,0 +1,141 @@
+//! One transaction on one connection: every statement has a deadline, and a connection on which
+//! anything went wrong is not used again.
+
+use std::time::Duration;
+
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::pool::PoolConnection;
+use sqlx::query::Query;
+use sqlx::{Any, AnyConnection, AnyPool, Executor, Row as _};
+
+use super::StoreError;
+use super::target::Dialect;
+
+/// Longest wait for the answer to one statement. Above the server's own limits, so that it only
+/// counts when the server does not answer at all.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A statement of either dialect with its values.
+pub(super) type Statement<'q> = Query<'q, Any, AnyArguments>;
+
+/// What a transaction is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Sees one state of the database from its first statement to its last.
+    Read,
+    /// Sees what others committed before each statement. SQLite takes its only write lock at once:
+    /// taking it later can fail without a wait.
+    Write,
+}
+
+/// An open transaction. Dropped without [`Session::commit`] or [`Session::rollback`] it counts for
+/// nothing, whatever the state of the connection.
+#[derive(Debug)]
+pub(super) struct Session {
+    connection: PoolConnection<Any>,
+    dialect: Dialect,
+    finished: bool,
+}
+
+impl Session {
+    pub(super) async fn begin(pool: &AnyPool, dialect: Dialect, mode: Mode) -> Result<Self, StoreError> {
+        let connection = pool.acquire().await?;
+        let mut session = Self {
+            connection,
+            dialect,
+            finished: false,
+        };
+        session
+            .run(match (dialect, mode) {
+                (Dialect::Postgres, Mode::Read) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                (Dialect::Postgres, Mode::Write) => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+                (Dialect::Sqlite, Mode::Read) => "BEGIN",
+                (Dialect::Sqlite, Mode::Write) => "BEGIN IMMEDIATE",
+            })
+            .await?;
+        Ok(session)
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Runs a statement; the number of rows it changed.
+    pub(super) async fn execute(&mut self, statement: Statement<'_>) -> Result<u64, StoreError> {
+        let result = within(statement.execute(&mut *self.connection)).await?;
+        Ok(result.rows_affected())
+    }
+
+    pub(super) async fn rows(&mut self, statement: Statement<'_>) -> Result<Vec<Row>, StoreError> {
+        let rows = within(statement.fetch_all(&mut *self.connection)).await?;
+        Ok(rows.into_iter().map(Row).collect())
+    }
+
+    pub(super) async fn row(&mut self, statement: Statement<'_>) -> Result<Option<Row>, StoreError> {
+        Ok(within(statement.fetch_optional(&mut *self.connection))
+            .await?
+            .map(Row))
+    }
+
+    /// An error here does not say whether the transaction took place.
+    pub(super) async fn commit(mut self) -> Result<(), StoreError> {
+        self.run("COMMIT").await?;
+        self.finished = true;
+        Ok(())
+    }
+
+    /// Ends the transaction without effect; also the cheapest end for one that only read.
+    pub(super) async fn rollback(mut self) -> Result<(), StoreError> {
+        self.run("ROLLBACK").await?;
+        self.finished = true;
+        Ok(())
+    }
+
+    async fn run(&mut self, sql: &'static str) -> Result<(), StoreError> {
+        let connection: &mut AnyConnection = &mut self.connection;
+        within(connection.execute(sql)).await.map(|_| ())
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Returning it to the pool would wait for a server that may never answer, and keep its
+        // place in the pool meanwhile. SQLite has no such wait: its pool rolls back on return.
+        if !self.finished && self.dialect == Dialect::Postgres {
+            self.connection.close_on_drop();
+        }
+    }
+}
+
+async fn within<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(STATEMENT_TIMEOUT, answer).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => {
+            tracing::warn!("store call failed: no answer in {STATEMENT_TIMEOUT:?}");
+            Err(StoreError::Timeout)
+        }
+    }
+}
+
+/// One row, read by position.
+pub(super) struct Row(AnyRow);
+
+impl Row {
+    pub(super) fn text(&self, column: usize) -> Result<String, StoreError> {
+        Ok(self.0.try_get(column)?)
+    }
+
+    pub(super) fn bytes(&self, column: usize) -> Result<Vec<u8>, StoreError> {
+        Ok(self.0.try_get(column)?)
+    }
+
+    /// A number that is never negative in a sound database.
+    pub(super) fn number(&self, column: usize) -> Result<u64, StoreError> {
+        u64::try_from(self.0.try_get::<i64, _>(column)?).map_err(|_| StoreError::Corrupt)
+    }
+}
+
+/// A number as both databases store it. Nothing here reaches 2^63.
+pub(super) fn stored(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,173 @@
+//! Bearer tokens. The secret is never stored, only its hash.
+
+use std::fmt;
+
+use super::audit::{self, AuditAction};
+use super::id::{NO_REVISION, UnixMillis};
+use super::session::{Mode, Row, Session, stored};
+use super::{Store, StoreError};
+
+/// BLAKE3 of a token's secret. Secrets are random and long, so a plain hash cannot be reversed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TokenHash(String);
+
+impl TokenHash {
+    /// The hash of a secret as the client sends it.
+    pub fn of(secret: &str) -> Self {
+        Self(blake3::hash(secret.as_bytes()).to_hex().to_string())
+    }
+}
+
+impl fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenHash(..)")
+    }
+}
+
+/// What is known of a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Public name of the token, unique.
+    pub id: String,
+    /// What it is for, in its creator's words.
+    pub name: String,
+    /// Finds the token when its secret is presented.
+    pub hash: TokenHash,
+    /// When it was made.
+    pub created_at: UnixMillis,
+    /// From when on it is no longer accepted.
+    pub expires_at: Option<UnixMillis>,
+    /// When it was withdrawn.
+    pub revoked_at: Option<UnixMillis>,
+}
+
+impl Token {
+    /// Whether the token opens anything at `now`.
+    pub fn is_valid(&self, now: UnixMillis) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
+const COLUMNS: &str = "id, name, hash, created_at_ms, expires_at_ms, revoked_at_ms";
+/// Most tokens that one store holds and lists.
+const MAX_TOKENS: usize = 10_000;
+
+impl Store {
+    /// Stores a new token. Its id and hash must be new.
+    pub async fn create_token(&self, token: &Token, author: &str) -> Result<(), StoreError> {
+        let insert = sqlx::query(
+            "INSERT INTO tokens (id, name, hash, created_at_ms, expires_at_ms, revoked_at_ms) \
+             SELECT $1, $2, $3, $4, $5, $6 WHERE (SELECT COUNT(*) FROM tokens) < $7",
+        )
+        .bind(token.id.as_str())
+        .bind(token.name.as_str())
+        .bind(token.hash.0.as_str())
+        .bind(stored(token.created_at.0))
+        .bind(stored(token.expires_at.unwrap_or_default().0))
+        .bind(stored(token.revoked_at.unwrap_or_default().0))
+        .bind(stored(MAX_TOKENS as u64));
+        let mut session = self.begin(Mode::Write).await?;
+        if session.execute(insert).await? == 0 {
+            session.rollback().await?;
+            return Err(StoreError::Full);
+        }
+        note(
+            &mut session,
+            token.created_at,
+            author,
+            AuditAction::TokenCreated,
+            &token.id,
+        )
+        .await?;
+        session.commit().await
+    }
+
+    /// All tokens, oldest first, the withdrawn ones included.
+    pub async fn tokens(&self) -> Result<Vec<Token>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM tokens ORDER BY created_at_ms, id LIMIT {MAX_TOKENS}");
+        let mut session = self.begin(Mode::Read).await?;
+        let rows = session.rows(sqlx::query(sqlx::AssertSqlSafe(sql))).await?;
+        session.rollback().await?;
+        rows.iter().map(token).collect()
+    }
+
+    /// The token with this hash, valid or not.
+    pub async fn find_token(&self, hash: &TokenHash) -> Result<Option<Token>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM tokens WHERE hash = $1");
+        let select = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(hash.0.as_str());
+        let mut session = self.begin(Mode::Read).await?;
+        let row = session.row(select).await?;
+        session.rollback().await?;
+        row.as_ref().map(token).transpose()
+    }
+
+    /// Withdraws a token; `false` when there is none that still stands.
+    pub async fn revoke_token(&self, id: &str, author: &str, at: UnixMillis) -> Result<bool, StoreError> {
+        let update = sqlx::query("UPDATE tokens SET revoked_at_ms = $1 WHERE id = $2 AND revoked_at_ms = 0")
+            .bind(stored(at.0))
+            .bind(id);
+        let mut session = self.begin(Mode::Write).await?;
+        let revoked = session.execute(update).await? == 1;
+        if revoked {
+            note(&mut session, at, author, AuditAction::TokenRevoked, id).await?;
+        }
+        session.commit().await?;
+        Ok(revoked)
+    }
+}
+
+async fn note(
+    session: &mut Session,
+    at: UnixMillis,
+    author: &str,
+    action: AuditAction,
+    id: &str,
+) -> Result<(), StoreError> {
+    audit::append(session, NO_REVISION, at, author, action, id).await
+}
+
+fn token(row: &Row) -> Result<Token, StoreError> {
+    let optional = |time: u64| (time != 0).then_some(UnixMillis(time));
+    Ok(Token {
+        id: row.text(0)?,
+        name: row.text(1)?,
+        hash: TokenHash(row.text(2)?),
+        created_at: UnixMillis(row.number(3)?),
+        expires_at: optional(row.number(4)?),
+        revoked_at: optional(row.number(5)?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_opens_until_it_expires_or_is_revoked() {
+        let token = Token {
+            id: "t1".into(),
+            name: "ci".into(),
+            hash: TokenHash::of("secret"),
+            created_at: UnixMillis(1),
+            expires_at: Some(UnixMillis(10)),
+            revoked_at: None,
+        };
+        assert!(token.is_valid(UnixMillis(9)));
+        assert!(!token.is_valid(UnixMillis(10)));
+        assert!(
+            Token {
+                expires_at: None,
+                ..token.clone()
+            }
+            .is_valid(UnixMillis(u64::MAX))
+        );
+        assert!(
+            !Token {
+                revoked_at: Some(UnixMillis(5)),
+                ..token.clone()
+            }
+            .is_valid(UnixMillis(6))
+        );
+        assert!(!format!("{token:?}").contains(&token.hash.0));
+    }
+}

@@ -1,0 +1,17 @@
+//! The REST interface as clients meet it: the router itself, on a store in memory.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod apply;
+mod explain;
+mod fleet;
+mod history;
+mod manifests;
+mod openapi;
+mod proxy;
+mod refusals;
+mod resources;
+mod secrets;
+mod server;
+mod tokens;
+mod watching;

@@ -1,0 +1,143 @@
+//! Secrets: written, merged, compared, and never read back.
+
+use http::Method;
+use serde_json::{Value, json};
+use sluice_control::store::{KeyRing, Revision};
+
+use crate::manifests::backend;
+use crate::server::Server;
+
+const A: &str = "/v1/namespaces/default/secrets/a";
+
+/// The Secret `a` with these values, as text.
+fn secret(values: &Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "stringData": values})
+}
+
+#[tokio::test]
+async fn a_secret_is_shown_with_its_keys_and_fingerprints_and_none_of_its_values() {
+    let server = Server::start().await;
+    server
+        .apply(&[secret(&json!({"user": "alice", "password": "hunter2"}))])
+        .await;
+    let read = server.get(A).await;
+    assert_eq!(read.headers["etag"], "\"1\"");
+    let redacted = json!({"user": "<redacted>", "password": "<redacted>"});
+    assert_eq!(read.json["data"], redacted);
+    assert_eq!(read.json["type"], "Opaque");
+    let prints = &read.json["status"]["fingerprints"];
+    assert_eq!(prints["password"].as_str().unwrap().len(), 8);
+    assert_ne!(prints["password"], prints["user"]);
+    let list = server.get("/v1/namespaces/default/secrets").await;
+    assert_eq!(list.json["items"][0], read.json);
+    for text in [&read.text, &list.text] {
+        assert!(
+            !text.contains("hunter2") && !text.contains("aHVudGVyMg"),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_same_values_are_unchanged_and_a_patch_leaves_those_it_does_not_name() {
+    let server = Server::start().await;
+    let both = secret(&json!({"user": "alice", "password": "hunter2"}));
+    server.apply(std::slice::from_ref(&both)).await;
+    let again = server.post("/v1/apply", &both).await;
+    assert_eq!(
+        (again.changes(), again.json["revision"].as_u64()),
+        (vec!["a unchanged".into()], Some(1))
+    );
+    let before = server.get(A).await.json["status"]["fingerprints"].clone();
+
+    let patch = json!({"stringData": {"password": "hunter3"}});
+    assert_eq!(
+        server.json(Method::PATCH, A, &patch).await.changes(),
+        ["a updated"]
+    );
+    let after = server.get(A).await.json["status"]["fingerprints"].clone();
+    assert_eq!(after["user"], before["user"]);
+    assert_ne!(after["password"], before["password"]);
+    let expected = secret(&json!({"user": "alice", "password": "hunter3"}));
+    assert_eq!(
+        server.json(Method::PUT, A, &expected).await.changes(),
+        ["a unchanged"]
+    );
+
+    let patch = json!({"data": {"password": null}});
+    assert_eq!(
+        server.json(Method::PATCH, A, &patch).await.changes(),
+        ["a updated"]
+    );
+    assert_eq!(server.get(A).await.json["data"], json!({"user": "<redacted>"}));
+}
+
+#[tokio::test]
+async fn what_was_read_is_refused_when_it_is_put_back() {
+    let server = Server::start().await;
+    server.apply(&[secret(&json!({"password": "hunter2"}))]).await;
+    let read = server.get(A).await.json;
+    let refused = server.json(Method::PUT, A, &read).await;
+    assert_eq!(refused.status, 422, "{refused:?}");
+    assert_eq!(refused.violations(), ["Secret/default/a data.password invalid"]);
+    let patch = json!({"data": {"password": "<redacted>"}});
+    assert_eq!(server.json(Method::PATCH, A, &patch).await.status, 422);
+    assert_eq!(server.get(A).await.json, read);
+}
+
+#[tokio::test]
+async fn a_rollback_leaves_secrets_as_they_are_and_says_so() {
+    let server = Server::start().await;
+    server
+        .apply(&[secret(&json!({"password": "1"})), backend("b", 1)])
+        .await;
+    let mut other = secret(&json!({"password": "other"}));
+    other["metadata"]["name"] = "other".into();
+    server
+        .apply(&[secret(&json!({"password": "2"})), backend("b", 2), other])
+        .await;
+    let before = server.get(A).await.json["status"]["fingerprints"].clone();
+
+    let back = server.post("/v1/revisions/1/rollback", &json!({})).await;
+    assert_eq!(back.changes(), ["b updated"]);
+    let warned: Vec<_> = back.json["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|warning| &warning["resource"])
+        .collect();
+    assert_eq!(warned, ["Secret/default/a", "Secret/default/other"]);
+    assert_eq!(server.get(A).await.json["status"]["fingerprints"], before);
+    assert_eq!(
+        server.get("/v1/namespaces/default/secrets/other").await.status,
+        200
+    );
+
+    server.delete(A).await.changes();
+    let back = server.post("/v1/revisions/1/rollback", &json!({})).await;
+    assert_eq!(back.json["warnings"].as_array().unwrap().len(), 2, "{back:?}");
+    assert_eq!(server.get(A).await.status, 404);
+    // The past can still be asked.
+    let past = server
+        .post(
+            "/v1/explain",
+            &json!({"method": "GET", "url": "http://a.example/", "revision": 1}),
+        )
+        .await;
+    assert_eq!(past.json["revision"], 1, "{past:?}");
+}
+
+#[tokio::test]
+async fn without_an_envelope_key_a_secret_is_refused_with_the_way_to_make_one() {
+    let server = Server::with_keys(KeyRing::default()).await;
+    for path in ["/v1/apply", "/v1/apply?dryRun=true"] {
+        let refused = server.post(path, &secret(&json!({"password": "1"}))).await;
+        let detail = refused.problem(501);
+        assert!(
+            detail.contains("openssl rand -base64 32") && detail.contains("SLUICE_KEY_FILE"),
+            "{detail}"
+        );
+    }
+    assert_eq!(server.apply(&[backend("b", 1)]).await, 1);
+    assert_eq!(server.store.head().await.unwrap().revision, Revision(1));
+}

@@ -1,0 +1,103 @@
+//! One match of one rule, as it stands in the route table, and which of two wins.
+
+use std::{cmp::Ordering, sync::Arc};
+
+use sluice_model::{Match, PathMatch, Route, Rule};
+
+use crate::{mirror::MirrorTarget, registry::Idx, request::RequestView, target::Target};
+
+/// A rule with what its route and its target add to it.
+#[derive(Clone, Debug)]
+pub struct CompiledRule {
+    /// As it was sent.
+    pub rule: Rule,
+    /// The route it belongs to.
+    pub route: Arc<Route>,
+    /// Where its requests go; `None`: nowhere, 500 unless it redirects.
+    pub target: Option<Idx<Target>>,
+    /// Who gets copies of its requests.
+    pub mirrors: Box<[MirrorTarget]>,
+    /// Stays with the rule's key from snapshot to snapshot; never used twice.
+    pub uid: u64,
+}
+
+/// One of a rule's matches.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    pub(crate) rule: Arc<CompiledRule>,
+    pub(crate) at: usize,
+}
+
+impl Candidate {
+    pub(crate) fn conditions(&self) -> &Match {
+        &self.rule.rule.matches[self.at]
+    }
+
+    #[inline]
+    pub(crate) fn holds(&self, request: &RequestView<'_>) -> bool {
+        request.unmet(self.conditions()).is_none()
+    }
+
+    /// Gateway API precedence between two candidates whose paths are equally good: method, number
+    /// of headers, number of query parameters, older route, namespace/name, first rule.
+    pub(crate) fn precedence(&self, other: &Self) -> Ordering {
+        let (a, b) = (self.conditions(), other.conditions());
+        let (x, y) = (&self.rule, &other.rule);
+        b.method
+            .is_some()
+            .cmp(&a.method.is_some())
+            .then_with(|| b.headers.len().cmp(&a.headers.len()))
+            .then_with(|| b.query.len().cmp(&a.query.len()))
+            .then_with(|| x.route.creation_revision.cmp(&y.route.creation_revision))
+            .then_with(|| x.route.key.owner().cmp(y.route.key.owner()))
+            .then_with(|| x.rule.index.cmp(&y.rule.index))
+            // Rules that claim one place: every proxy must see one order, whichever came first.
+            .then_with(|| x.rule.key.cmp(&y.rule.key))
+            .then_with(|| self.at.cmp(&other.at))
+    }
+
+    fn is(&self, rule: &CompiledRule, at: usize) -> bool {
+        self.at == at && self.rule.rule.key == rule.rule.key
+    }
+}
+
+/// Candidates of one path, best first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Candidates(Vec<Candidate>);
+
+impl Candidates {
+    pub(crate) fn insert(&mut self, candidate: Candidate) {
+        let at = self.0.partition_point(|one| one.precedence(&candidate).is_lt());
+        self.0.reserve_exact(1);
+        self.0.insert(at, candidate);
+    }
+
+    pub(crate) fn remove(&mut self, rule: &CompiledRule, at: usize) {
+        self.0.retain(|one| !one.is(rule, at));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    #[inline]
+    pub(crate) fn first(&self, request: &RequestView<'_>) -> Option<&Candidate> {
+        self.0.iter().find(|candidate| candidate.holds(request))
+    }
+
+    /// The best candidate whose expression matches the path too.
+    pub(crate) fn first_regex(&self, request: &RequestView<'_>) -> Option<&Candidate> {
+        let on_path = |candidate: &&Candidate| match &candidate.conditions().path {
+            PathMatch::Regex(regex) => regex.is_match(request.path),
+            PathMatch::Exact(_) | PathMatch::Prefix(_) => false,
+        };
+        self.0
+            .iter()
+            .filter(|candidate| candidate.holds(request))
+            .find(on_path)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Candidate> {
+        self.0.iter()
+    }
+}

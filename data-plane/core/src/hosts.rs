@@ -1,0 +1,73 @@
+//! Hostnames to values: exact by hash, wildcards by suffix, then any.
+
+use sluice_model::Hostname;
+
+use crate::map::Map;
+
+/// Values by hostname, found from the most specific to the least.
+#[derive(Clone, Debug)]
+pub(crate) struct Hosts<T> {
+    exact: Map<Box<str>, T>,
+    wildcard: Map<Box<str>, T>,
+    any: Option<T>,
+}
+
+impl<T: Clone> Hosts<T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            exact: Map::default(),
+            wildcard: Map::default(),
+            any: None,
+        }
+    }
+
+    /// The value of `hostname` itself, put there if it is missing.
+    pub(crate) fn entry(&mut self, hostname: &Hostname, new: impl FnOnce() -> T) -> &mut T {
+        match hostname {
+            Hostname::Exact(name) => self.exact.entry(name.clone()).or_insert_with(new),
+            Hostname::Wildcard(suffix) => self.wildcard.entry(suffix.clone()).or_insert_with(new),
+            Hostname::Any => self.any.get_or_insert_with(new),
+        }
+    }
+
+    pub(crate) fn get_mut(&mut self, hostname: &Hostname) -> Option<&mut T> {
+        match hostname {
+            Hostname::Exact(name) => self.exact.get_mut(name),
+            Hostname::Wildcard(suffix) => self.wildcard.get_mut(suffix),
+            Hostname::Any => self.any.as_mut(),
+        }
+    }
+
+    pub(crate) fn remove(&mut self, hostname: &Hostname) {
+        match hostname {
+            Hostname::Exact(name) => drop(self.exact.remove(name)),
+            Hostname::Wildcard(suffix) => drop(self.wildcard.remove(suffix)),
+            Hostname::Any => self.any = None,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.wildcard.is_empty() && self.any.is_none()
+    }
+
+    /// All values, in no order.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
+        self.exact.values().chain(self.wildcard.values()).chain(&self.any)
+    }
+
+    /// The value of [`Hostname::Any`] itself.
+    pub(crate) fn any(&self) -> Option<&T> {
+        self.any.as_ref()
+    }
+
+    /// Values whose hostname takes `host`: exact, then wildcards from the longest, then any.
+    #[inline]
+    pub(crate) fn covering<'a>(&'a self, host: &str) -> impl Iterator<Item = &'a T> {
+        let exact = (!self.exact.is_empty()).then(|| self.exact.get(host)).flatten();
+        let dots = (!self.wildcard.is_empty()).then(|| memchr::memchr_iter(b'.', host.as_bytes()));
+        // A suffix at 0 would leave nothing for the `*`.
+        let suffixes = dots.into_iter().flatten().filter(|at| *at > 0);
+        let wildcards = suffixes.filter_map(|at| self.wildcard.get(&host[at..]));
+        exact.into_iter().chain(wildcards).chain(&self.any)
+    }
+}

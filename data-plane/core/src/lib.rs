@@ -1,0 +1,52 @@
+//! Pure decisions of the data plane: route table, match, choice, balance, slots, explanation.
+//!
+//! No tokio, no hyper, no clock: `now` and randomness are parameters. The proxy answers live
+//! requests with this code and the control plane checks and explains with the same, so the two
+//! cannot disagree. [`Snapshot::apply`] is the only way to a new state, [`Snapshot::route`] the
+//! only way from a request to a rule.
+
+mod backend;
+pub mod balance;
+mod build;
+mod candidate;
+mod carry;
+mod choose;
+pub mod cors;
+mod credentials;
+mod experiment;
+mod explain;
+mod explanation;
+pub mod filter;
+mod health;
+mod host;
+mod hosts;
+mod map;
+mod mirror;
+mod normalize;
+mod registry;
+mod request;
+mod resources;
+pub mod slots;
+mod snapshot;
+mod table;
+mod target;
+mod trie;
+mod unit;
+mod update;
+
+pub use backend::{BackendState, EndpointState};
+pub use candidate::CompiledRule;
+pub use choose::{Choice, Extras, Pick, Weights};
+pub use experiment::VariantChoice;
+pub use explanation::{Chosen, Copied, CrossOrigin, Decision, Explanation, NearMiss, Share};
+pub use health::{Health, Millis};
+pub use host::{Host, HostError, normalize_host};
+pub use mirror::MirrorTarget;
+pub use normalize::{PathError, normalize_path};
+pub use registry::{Idx, Registry};
+pub use request::{RequestView, Unmet};
+pub use resources::{Difference, Entry, ResourceSet};
+pub use snapshot::Snapshot;
+pub use table::Matched;
+pub use target::{ExperimentTarget, Target};
+pub use update::{Update, position_from_wire, position_to_wire};

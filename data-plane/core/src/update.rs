@@ -1,0 +1,160 @@
+//! What travels: the step from one position to another.
+
+use bytes::Bytes;
+use sluice_model::{Code, Digest, HistoryId, Position, Revision, Violation};
+use sluice_proto::v1;
+
+use crate::{Difference, Entry, ResourceSet};
+
+/// A step from `base` to `target`. Without a base it starts from nothing.
+#[derive(Clone, Debug)]
+pub struct Update {
+    /// The history both positions belong to.
+    pub history: HistoryId,
+    /// What the proxy must hold for the step to fit.
+    pub base: Option<Position>,
+    /// What it holds after.
+    pub target: Position,
+    /// The step.
+    pub difference: Difference,
+}
+
+impl Update {
+    /// The step from one held set to another.
+    pub fn between(
+        history: HistoryId,
+        base: (Position, &ResourceSet),
+        target: (Position, &ResourceSet),
+    ) -> Self {
+        Self {
+            history,
+            base: Some(base.0),
+            target: target.0,
+            difference: base.1.diff(target.1),
+        }
+    }
+
+    /// All of `resources`, from nothing.
+    pub fn full(history: HistoryId, target: Position, resources: &ResourceSet) -> Self {
+        let upserts = resources.iter().cloned().collect();
+        Self {
+            history,
+            base: None,
+            target,
+            difference: Difference {
+                upserts,
+                removals: vec![],
+            },
+        }
+    }
+
+    /// The update as it travels.
+    pub fn to_wire(&self) -> v1::Update {
+        v1::Update {
+            history: self.history.0.to_vec(),
+            base: self.base.map(position_to_wire),
+            target: Some(position_to_wire(self.target)),
+            upserts: self.difference.upserts.iter().map(Entry::to_wire).collect(),
+            removals: self
+                .difference
+                .removals
+                .iter()
+                .map(|key| key.as_str().to_owned())
+                .collect(),
+            signature: Vec::new(),
+        }
+    }
+
+    /// Reads an update and checks the hash of every entry.
+    ///
+    /// # Errors
+    /// Every entry that is malformed, corrupt or too new, and positions that are none.
+    pub fn from_wire(mut wire: v1::Update) -> Result<Self, Vec<Violation>> {
+        own_bodies(&mut wire.upserts);
+        let mut violations = Vec::new();
+        let mut upserts = Vec::with_capacity(wire.upserts.len());
+        for entry in wire.upserts {
+            match Entry::from_wire(entry) {
+                Ok(entry) => upserts.push(entry),
+                Err(violation) => violations.push(violation),
+            }
+        }
+        let mut removals = Vec::with_capacity(wire.removals.len());
+        for key in wire.removals {
+            match sluice_model::Key::parse(&key) {
+                Ok(key) => removals.push(key),
+                Err(error) => violations.push(Violation::new(key, "", Code::Malformed, error.to_string())),
+            }
+        }
+        let head = read_head(&wire.history, wire.base.as_ref(), wire.target.as_ref());
+        match (head, violations.is_empty()) {
+            (Some((history, base, target)), true) => Ok(Self {
+                history,
+                base,
+                target,
+                difference: Difference { upserts, removals },
+            }),
+            (Some(_), false) => Err(violations),
+            (None, _) => {
+                let message = "an update has a history, a target, and digests of 16 bytes";
+                violations.push(Violation::new("update", "", Code::Malformed, message));
+                Err(violations)
+            }
+        }
+    }
+}
+
+/// Moves the bodies together into memory of their own. They are slices of whatever buffer the update
+/// was read into, and one body that is never replaced would keep all of that.
+fn own_bodies(entries: &mut [v1::Resource]) {
+    let mut bodies = Vec::with_capacity(entries.iter().map(|entry| entry.body.len()).sum());
+    for entry in &*entries {
+        bodies.extend_from_slice(&entry.body);
+    }
+    let mut bodies = Bytes::from(bodies);
+    for entry in entries {
+        entry.body = bodies.split_to(entry.body.len());
+    }
+}
+
+fn read_head(
+    history: &[u8],
+    base: Option<&v1::Position>,
+    target: Option<&v1::Position>,
+) -> Option<(HistoryId, Option<Position>, Position)> {
+    let history = HistoryId::try_from(history).ok()?;
+    let base = match base {
+        None => None,
+        Some(base) => Some(position_from_wire(base)?),
+    };
+    Some((history, base, position_from_wire(target?)?))
+}
+
+/// A position as it travels. Digests of nothing are left out.
+pub fn position_to_wire(position: Position) -> v1::Position {
+    let digest = |digest: Digest| {
+        if digest == Digest::EMPTY {
+            Vec::new()
+        } else {
+            digest.0.to_vec()
+        }
+    };
+    v1::Position {
+        revision: position.revision.0,
+        config_digest: digest(position.config),
+        runtime_digest: digest(position.runtime),
+    }
+}
+
+/// Reads a position; `None` when a digest has neither 0 nor 16 bytes.
+pub fn position_from_wire(wire: &v1::Position) -> Option<Position> {
+    let digest = |bytes: &[u8]| match bytes {
+        [] => Some(Digest::EMPTY),
+        bytes => Digest::try_from(bytes).ok(),
+    };
+    Some(Position {
+        revision: Revision(wire.revision),
+        config: digest(&wire.config_digest)?,
+        runtime: digest(&wire.runtime_digest)?,
+    })
+}

@@ -1,0 +1,149 @@
+//! What of a header block concerns a proxy, found while it is read.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CONNECTION, EXPECT, MAX_FORWARDS, TE, TRANSFER_ENCODING, UPGRADE},
+};
+
+static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+static HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
+
+/// Which fields are there that a proxy has to look at. Most messages have next to none of them, and
+/// a look-up for each would cost more than everything else that is done to a head.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Any field that is for one hop alone (RFC 9110 section 7.6.1), Transfer-Encoding included.
+    /// `Trailer` is not one of them: it belongs to the message, and trailers are passed on.
+    pub hop_by_hop: bool,
+    /// TE.
+    pub te: bool,
+    /// Upgrade.
+    pub upgrade: bool,
+    /// Expect.
+    pub expect: bool,
+    /// Max-Forwards.
+    pub max_forwards: bool,
+    /// X-Forwarded-For.
+    pub forwarded_for: bool,
+    /// X-Forwarded-Client-Cert.
+    pub client_cert: bool,
+}
+
+impl Facts {
+    /// Those of a header block that was read by somebody else.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let mut facts = Self::default();
+        for name in headers.keys() {
+            facts.note(name);
+        }
+        facts
+    }
+
+    /// Whether a field is for one hop alone.
+    pub fn is_hop_by_hop(name: &HeaderName) -> bool {
+        let mut facts = Self::default();
+        facts.note(name);
+        facts.hop_by_hop
+    }
+
+    #[inline]
+    pub(crate) fn note(&mut self, name: &HeaderName) {
+        // By length first: comparing a name with each of these costs more than reading it did.
+        match name.as_str().len() {
+            2 => {
+                let te = *name == TE;
+                self.te |= te;
+                self.hop_by_hop |= te;
+            }
+            6 => self.expect |= *name == EXPECT,
+            7 => {
+                let upgrade = *name == UPGRADE;
+                self.upgrade |= upgrade;
+                self.hop_by_hop |= upgrade;
+            }
+            10 => self.hop_by_hop |= *name == CONNECTION || *name == KEEP_ALIVE,
+            12 => self.max_forwards |= *name == MAX_FORWARDS,
+            14 => self.hop_by_hop |= *name == HTTP2_SETTINGS,
+            15 => self.forwarded_for |= *name == X_FORWARDED_FOR,
+            16 => self.hop_by_hop |= *name == PROXY_CONNECTION,
+            17 => self.hop_by_hop |= *name == TRANSFER_ENCODING,
+            23 => self.client_cert |= *name == X_FORWARDED_CLIENT_CERT,
+            _ => {}
+        }
+    }
+}
+
+/// Whether a list of tokens names `token`, in any case (RFC 9110 section 5.6.1).
+pub(crate) fn names(value: &HeaderValue, token: &[u8]) -> bool {
+    let mut options = value.as_bytes().split(|byte| *byte == b',');
+    options.any(|option| option.trim_ascii().eq_ignore_ascii_case(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(name: &'static str) -> Facts {
+        let name = HeaderName::from_static(name);
+        Facts::of(&HeaderMap::from_iter([(name, HeaderValue::from_static("x"))]))
+    }
+
+    #[test]
+    fn each_field_is_found_and_no_other() {
+        let none = Facts::default();
+        let hop = Facts {
+            hop_by_hop: true,
+            ..none
+        };
+        for name in [
+            "connection",
+            "keep-alive",
+            "proxy-connection",
+            "transfer-encoding",
+            "http2-settings",
+        ] {
+            assert_eq!(of(name), hop, "{name}");
+        }
+        assert_eq!(of("te"), Facts { te: true, ..hop });
+        assert_eq!(of("upgrade"), Facts { upgrade: true, ..hop });
+        assert_eq!(of("expect"), Facts { expect: true, ..none });
+        let forwarded_for = true;
+        assert_eq!(
+            of("x-forwarded-for"),
+            Facts {
+                forwarded_for,
+                ..none
+            }
+        );
+        let client_cert = true;
+        assert_eq!(of("x-forwarded-client-cert"), Facts { client_cert, ..none });
+        let max_forwards = true;
+        assert_eq!(of("max-forwards"), Facts { max_forwards, ..none });
+        for name in [
+            "host",
+            "x-te",
+            "ab",
+            "abcd",
+            "abcdef",
+            "trailer",
+            "date",
+            "content-length",
+        ] {
+            assert_eq!(of(name), none, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_found_in_a_list_in_any_case() {
+        let found = |text| names(&HeaderValue::from_static(text), b"close");
+        assert!(["close", "CLOSE", "a, Close", "close\t,b"].into_iter().all(found));
+        assert!(
+            !["", "closed", "a close", "\"close\"", "clo,se"]
+                .into_iter()
+                .any(found)
+        );
+    }
+}

@@ -1,0 +1,244 @@
+//! The last good snapshot on disk, so that a proxy that starts alone serves what it served before.
+//!
+//! The file is a full update as it travels, then its digest, all of it sealed.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use prost::Message as _;
+use sluice_core::{Snapshot, Update};
+use sluice_model::Digest;
+use sluice_proto::v1;
+
+use super::seal::{KeyFileError, Keys, OpenError};
+
+const SNAPSHOT: &str = "snapshot";
+const TEMPORARY: &str = "snapshot.new";
+const CORRUPT: &str = "snapshot.corrupt";
+const LOCK: &str = "lock";
+/// The key that the snapshot is sealed under, unless another file has it.
+const KEY: &str = "key";
+/// Length of the digest that the file ends with.
+const DIGEST: usize = 16;
+
+/// A directory that this process alone uses.
+#[derive(Debug)]
+pub(crate) struct StateDir {
+    path: PathBuf,
+    keys: Keys,
+    /// Locked while it is open.
+    _lock: File,
+}
+
+/// Why a state directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateDirError {
+    /// Another process holds it.
+    #[error("the state directory {} is in use by another proxy", .0.display())]
+    InUse(PathBuf),
+    /// It cannot be created, read or written.
+    #[error("the state directory {} cannot be used", .0.display())]
+    Io(PathBuf, #[source] io::Error),
+    /// There are no keys to seal with.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+}
+
+/// Why a saved snapshot is of no use.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+enum Unusable {
+    #[error(transparent)]
+    Sealed(OpenError),
+    #[error("it is not what was written")]
+    Damaged,
+}
+
+impl StateDir {
+    /// Creates the directory if need be, and takes it. Without a `key_file`, the key is in the
+    /// directory itself, and is made if need be.
+    ///
+    /// # Errors
+    /// When it cannot be used, or another process uses it.
+    pub(crate) fn open(path: &Path, key_file: Option<&Path>) -> Result<Self, StateDirError> {
+        let failed = |error| StateDirError::Io(path.to_owned(), error);
+        let mut directory = fs::DirBuilder::new();
+        directory
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(failed)?;
+        let lock = private(path.join(LOCK)).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self {
+                path: path.to_owned(),
+                keys: match key_file {
+                    Some(file) => Keys::read(file)?,
+                    None => Keys::read_or_make(&path.join(KEY))?,
+                },
+                _lock: lock,
+            }),
+            Err(TryLockError::WouldBlock) => Err(StateDirError::InUse(path.to_owned())),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+
+    /// What was saved last. A file that is not what was written, or that no key opens, is moved aside,
+    /// and nothing is held.
+    pub(crate) fn load(&self) -> Option<Update> {
+        let path = self.path.join(SNAPSHOT);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::error!(%error, path = %path.display(), "the saved snapshot cannot be read");
+                return None;
+            }
+        };
+        let opened = self.keys.open(bytes).map_err(Unusable::Sealed);
+        match opened.and_then(|bytes| read(&bytes).ok_or(Unusable::Damaged)) {
+            Ok(update) => Some(update),
+            Err(reason) => {
+                self.reject(reason);
+                None
+            }
+        }
+    }
+
+    /// Moves the saved snapshot aside, for whoever wants to know what was wrong with it.
+    fn reject(&self, reason: Unusable) {
+        let (from, to) = (self.path.join(SNAPSHOT), self.path.join(CORRUPT));
+        tracing::error!(path = %to.display(), %reason, "the saved snapshot cannot be used: moved aside, starting empty");
+        if let Err(error) = fs::rename(from, to) {
+            tracing::error!(%error, "it cannot be moved");
+        }
+    }
+
+    /// Saves `snapshot`: after a crash at any moment either it or the one before is there, whole.
+    ///
+    /// # Errors
+    /// When it cannot be written; the one before stays.
+    pub(crate) fn save(&self, snapshot: &Snapshot) -> io::Result<()> {
+        let update = Update::full(snapshot.history(), snapshot.position(), snapshot.resources());
+        let mut bytes = update.to_wire().encode_to_vec();
+        let digest = Digest::of(&bytes);
+        bytes.extend_from_slice(&digest.0);
+        let bytes = self.keys.seal(bytes)?;
+        let temporary = self.path.join(TEMPORARY);
+        let mut file = private(&temporary)?;
+        file.set_len(0)?;
+        file.write_all(&bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, self.path.join(SNAPSHOT))?;
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+/// Opens a file that only its owner may read, creating it if need be.
+fn private(path: impl AsRef<Path>) -> io::Result<File> {
+    File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+}
+
+fn read(bytes: &[u8]) -> Option<Update> {
+    let (body, digest) = bytes.split_at_checked(bytes.len().checked_sub(DIGEST)?)?;
+    if Digest::of(body) != Digest::try_from(digest).ok()? {
+        return None;
+    }
+    let wire = v1::Update::decode(body).ok()?;
+    Update::from_wire(wire).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use sluice_model::HistoryId;
+
+    use super::*;
+    use crate::testing::snapshot::{Site, apply};
+
+    fn saved() -> (tempfile::TempDir, StateDir, Snapshot) {
+        let directory = tempfile::tempdir().unwrap();
+        let state = StateDir::open(&directory.path().join("state"), None).unwrap();
+        let snapshot = apply(
+            &Snapshot::empty(HistoryId([3; 16])),
+            &Site::to(&["127.0.0.1:8080"]),
+        );
+        state.save(&snapshot).unwrap();
+        (directory, state, snapshot)
+    }
+
+    #[test]
+    fn what_was_saved_is_loaded_whole() {
+        let (_directory, state, snapshot) = saved();
+        let loaded = Snapshot::empty(HistoryId::default())
+            .apply(&state.load().unwrap())
+            .unwrap();
+        assert_eq!(loaded.position(), snapshot.position());
+        assert_eq!(loaded.history(), snapshot.history());
+        let mode = fs::metadata(state.path.join(SNAPSHOT))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_damaged_file_is_moved_aside() {
+        let (_directory, state, _) = saved();
+        let path = state.path.join(SNAPSHOT);
+        let mut bytes = fs::read(&path).unwrap();
+        for damaged in [bytes.len() / 2, bytes.len() - 1] {
+            bytes[damaged] ^= 1;
+            fs::write(&path, &bytes).unwrap();
+            assert!(state.load().is_none());
+            assert!(!path.exists() && state.path.join(CORRUPT).exists());
+        }
+        fs::write(&path, b"short").unwrap();
+        assert!(state.load().is_none());
+        assert!(
+            state.load().is_none(),
+            "an empty directory is a start from nothing"
+        );
+    }
+
+    #[test]
+    fn a_file_that_no_key_opens_is_moved_aside() {
+        let (_directory, state, _) = saved();
+        let path = state.path.clone();
+        drop(state);
+        fs::remove_file(path.join(KEY)).unwrap();
+        let state = StateDir::open(&path, None).unwrap();
+        assert!(state.load().is_none());
+        assert!(!path.join(SNAPSHOT).exists() && path.join(CORRUPT).exists());
+        let missing = StateDir::open(&path.join("other"), Some(&path.join("missing")));
+        assert!(matches!(missing, Err(StateDirError::Key(KeyFileError::Io(..)))));
+    }
+
+    #[test]
+    fn nothing_of_a_snapshot_can_be_read_on_disk() {
+        let (_directory, state, _) = saved();
+        let bytes = fs::read(state.path.join(SNAPSHOT)).unwrap();
+        assert!(!bytes.windows(7).any(|part| part == b"default"));
+    }
+
+    #[test]
+    fn a_directory_belongs_to_one_process() {
+        let (_directory, state, _) = saved();
+        assert!(matches!(
+            StateDir::open(&state.path, None),
+            Err(StateDirError::InUse(_))
+        ));
+        let path = state.path.clone();
+        drop(state);
+        assert!(StateDir::open(&path, None).is_ok());
+    }
+}

@@ -1,0 +1,13 @@
+//! The stream to the control plane: a state machine that decides, and a task that does.
+
+mod backoff;
+mod machine;
+mod messages;
+mod task;
+
+pub(crate) use self::{
+    backoff::Backoff,
+    machine::Outcome,
+    messages::{Held, Identity, Refused},
+    task::{Channels, run},
+};

@@ -1,0 +1,237 @@
+//! Does what the machine decides: connects, sends, receives, waits.
+
+use std::{pin::Pin, time::Duration};
+
+use futures_util::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
+use sluice_core::Millis;
+use sluice_proto::v1::{self, fleet_client::FleetClient, proxy_message::Body};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep_until},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Channel, Endpoint};
+
+use super::{
+    Identity, Outcome,
+    machine::{Action, Event, Machine, Moment},
+};
+use crate::{
+    clock::Clock,
+    status::{ControlLink, Status},
+    worker::Random,
+};
+
+/// Largest message: a full snapshot of a very large table.
+const MAX_MESSAGE: usize = 256 * 1024 * 1024;
+/// A peer that is silent for this long is asked, and has as long again to answer.
+const KEEP_ALIVE: Duration = Duration::from_secs(4);
+/// Messages on their way out. One update is under way at a time, so only reports could fill it.
+const OUTBOUND: usize = 16;
+/// Time for Goodbye to get out.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What the stream is tied to.
+pub(crate) struct Channels {
+    /// Updates to build.
+    pub(crate) updates: mpsc::Sender<Box<v1::Update>>,
+    /// What became of them.
+    pub(crate) outcomes: mpsc::Receiver<Outcome>,
+    /// Reports to send.
+    pub(crate) reports: mpsc::Receiver<v1::Report>,
+    pub(crate) status: watch::Sender<Status>,
+}
+
+/// Keeps the stream to one of `control` until `leave`; then says goodbye. `restoring` says that the
+/// first outcome will be that of the snapshot that was saved.
+pub(crate) async fn run(
+    identity: Identity,
+    control: Vec<String>,
+    restoring: bool,
+    clock: Clock,
+    mut channels: Channels,
+    leave: CancellationToken,
+) {
+    let mut task = Task {
+        machine: Machine::new(identity, control.len(), restoring),
+        control,
+        clock,
+        random: Random::seeded(),
+        link: Link::Down,
+        streams: 0,
+    };
+    while !leave.is_cancelled() {
+        let wake = task.machine.wake_at().map(|at| instant(clock, at));
+        let event = tokio::select! {
+            () = leave.cancelled() => break,
+            event = task.link.next() => event,
+            Some(outcome) = channels.outcomes.recv() => Event::Built(outcome),
+            Some(report) = channels.reports.recv() => Event::Report(report),
+            () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => Event::Time,
+        };
+        task.handle(event, &channels).await;
+    }
+    task.handle(Event::Leave, &channels).await;
+    task.link.close().await;
+}
+
+fn instant(clock: Clock, at: Millis) -> Instant {
+    let now = clock.now();
+    Instant::now() + Duration::from_millis(at.0.saturating_sub(now.0))
+}
+
+type Inbound = Pin<Box<dyn Stream<Item = Result<v1::ControlMessage, tonic::Status>> + Send>>;
+
+/// The connection, as far as it is.
+enum Link {
+    Down,
+    Connecting(
+        usize,
+        BoxFuture<'static, Result<Channel, tonic::transport::Error>>,
+    ),
+    Up {
+        address: usize,
+        outbound: mpsc::Sender<v1::ProxyMessage>,
+        inbound: Inbound,
+    },
+}
+
+struct Task {
+    machine: Machine,
+    control: Vec<String>,
+    clock: Clock,
+    random: Random,
+    link: Link,
+    streams: u64,
+}
+
+impl Task {
+    async fn handle(&mut self, event: Event, channels: &Channels) {
+        if matches!(event, Event::Lost) {
+            self.link = Link::Down;
+        }
+        let at = Moment {
+            now: self.clock.now(),
+            random: self.random.next(),
+        };
+        for action in self.machine.on(event, at) {
+            self.act(action, channels).await;
+        }
+        if matches!(self.link, Link::Down) {
+            channels
+                .status
+                .send_if_modified(|status| status.control.take().is_some());
+        }
+    }
+
+    async fn act(&mut self, action: Action, channels: &Channels) {
+        match action {
+            Action::Connect(address) => self.connect(address),
+            Action::Disconnect => self.link = Link::Down,
+            Action::Send(body) => self.link.send(body),
+            Action::Build(update) => {
+                // Gone only when the proxy stops, and then nobody waits for the answer.
+                let _ = channels.updates.send(update).await;
+            }
+            Action::Welcomed { report_interval } => {
+                self.streams += 1;
+                let (Link::Up { address, .. }, stream) = (&self.link, self.streams) else {
+                    return;
+                };
+                let address = self.control[*address].clone();
+                tracing::info!(%address, "control plane connected");
+                let link = ControlLink {
+                    address,
+                    stream,
+                    report_interval,
+                };
+                channels.status.send_modify(|status| status.control = Some(link));
+            }
+        }
+    }
+
+    fn connect(&mut self, address: usize) {
+        let target = format!("http://{}", self.control[address]);
+        let connecting = async move {
+            let endpoint = Endpoint::from_shared(target)?
+                .http2_keep_alive_interval(KEEP_ALIVE)
+                .keep_alive_timeout(KEEP_ALIVE)
+                .keep_alive_while_idle(true)
+                .tcp_nodelay(true);
+            endpoint.connect().await
+        };
+        self.link = Link::Connecting(address, connecting.boxed());
+    }
+}
+
+impl Link {
+    /// What the connection has to say next. Cancel-safe.
+    async fn next(&mut self) -> Event {
+        match self {
+            Self::Down => std::future::pending().await,
+            Self::Connecting(address, connecting) => match connecting.await {
+                Ok(channel) => {
+                    *self = Self::up(*address, channel);
+                    Event::Connected
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "control plane cannot be reached");
+                    Event::Lost
+                }
+            },
+            Self::Up { inbound, .. } => match inbound.next().await {
+                Some(Ok(v1::ControlMessage { body: Some(body) })) => Event::Received(body),
+                // From a newer control plane than this.
+                Some(Ok(v1::ControlMessage { body: None })) | None => Event::Lost,
+                Some(Err(status)) => {
+                    tracing::info!(code = %status.code(), message = status.message(), "control plane lost");
+                    Event::Lost
+                }
+            },
+        }
+    }
+
+    fn up(address: usize, channel: Channel) -> Self {
+        let (outbound, messages) = mpsc::channel(OUTBOUND);
+        let mut client = FleetClient::new(channel)
+            .max_decoding_message_size(MAX_MESSAGE)
+            .max_encoding_message_size(MAX_MESSAGE);
+        // The answer may only come once Hello has: it is waited for together with the messages.
+        let subscribing = async move { client.subscribe(ReceiverStream::new(messages)).await };
+        let inbound = stream::once(subscribing)
+            .map_ok(tonic::Response::into_inner)
+            .try_flatten();
+        Self::Up {
+            address,
+            outbound,
+            inbound: Box::pin(inbound),
+        }
+    }
+
+    /// Sends; a peer that takes nothing is as good as gone, and its keep-alive will tell.
+    fn send(&mut self, body: Body) {
+        let Self::Up { outbound, .. } = self else {
+            return;
+        };
+        let report = matches!(body, Body::Report(_));
+        let sent = outbound.try_send(v1::ProxyMessage { body: Some(body) });
+        if sent.is_err() && !report {
+            *self = Self::Down;
+        }
+    }
+
+    /// Ends the stream in order: what was sent arrives.
+    async fn close(self) {
+        if let Self::Up {
+            outbound,
+            mut inbound,
+            ..
+        } = self
+        {
+            drop(outbound);
+            let end = async { while let Some(Ok(_)) = inbound.next().await {} };
+            let _ = tokio::time::timeout(FAREWELL, end).await;
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! How long things may take, and how much of them there may be.
+
+use std::time::Duration;
+
+use http_body_util::BodyExt as _;
+use sluice_proxy::{Config, MemoryLimit};
+use tokio::{io::AsyncReadExt as _, net::TcpStream, time::timeout};
+
+use crate::{
+    client::{empty, raw},
+    edge::Edge,
+    snapshot::Site,
+    upstream::{Upstream, read_head, write},
+};
+
+const LONG: Duration = Duration::from_secs(10);
+
+/// Reads a request and never answers.
+async fn silent() -> Upstream {
+    Upstream::start(|mut stream| async move {
+        read_head(&mut stream).await;
+        read_head(&mut stream).await;
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_request_that_takes_longer_than_its_rule_allows_is_504() {
+    let upstream = silent().await;
+    let mut site = Site::to(&[&upstream.name()]);
+    site.rule.request_timeout_ms = 50;
+    let mut edge = Edge::start(&site).await;
+    assert_eq!(edge.get("/").await.reason(), (504, "request_timeout"));
+    site.rule.request_timeout_ms = 0;
+    site.rule.backend_request_timeout_ms = 50;
+    edge.apply(&site).await;
+    assert_eq!(edge.get("/").await.reason(), (504, "response_timeout"));
+}
+
+#[tokio::test]
+async fn an_upstream_that_never_answers_is_504_also_without_a_rule() {
+    let upstream = silent().await;
+    let quick = |config: &mut Config| config.timeouts.response_head = Duration::from_millis(100);
+    let edge = Edge::start_with(&Site::to(&[&upstream.name()]), quick).await;
+    assert_eq!(edge.get("/").await.reason(), (504, "response_timeout"));
+}
+
+#[tokio::test]
+async fn an_answer_that_goes_on_for_too_long_is_cut() {
+    let upstream = Upstream::start(|mut stream| async move {
+        read_head(&mut stream).await;
+        write(&mut stream, "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await;
+        read_head(&mut stream).await;
+    })
+    .await;
+    let mut site = Site::to(&[&upstream.name()]);
+    site.rule.request_timeout_ms = 100;
+    let edge = Edge::start(&site).await;
+    let mut client = edge.client().await;
+    let request = http::Request::get("/").header("host", "a").body(empty()).unwrap();
+    let response = client.0.send_request(request).await.unwrap();
+    assert!(
+        timeout(LONG, response.into_body().collect())
+            .await
+            .unwrap()
+            .is_err()
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_sends_its_head_too_slowly_is_dropped() {
+    let mut site = Site::to(&[]);
+    site.limits.head_timeout_ms = 100;
+    let edge = Edge::start(&site).await;
+    for (start, answer) in [
+        ("", ""),
+        ("PRI * HT", ""),
+        ("GET / HTTP/1.1\r\nhost:", "head_timeout"),
+    ] {
+        let told = timeout(LONG, raw(edge.address, start)).await.unwrap();
+        assert!(
+            told.contains(answer) && told.is_empty() == answer.is_empty(),
+            "{start}: {told}"
+        );
+    }
+    // After a first request, too.
+    let first = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+    let mut stream = TcpStream::connect(edge.address).await.unwrap();
+    write(&mut stream, first).await;
+    read_head(&mut stream).await;
+    write(&mut stream, "GET").await;
+    let mut rest = String::new();
+    timeout(LONG, stream.read_to_string(&mut rest))
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_client_without_a_request_is_let_go() {
+    let mut site = Site::to(&[]);
+    site.limits.idle_timeout_ms = 100;
+    let edge = Edge::start(&site).await;
+    let answer = timeout(LONG, raw(edge.address, "GET / HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+    assert!(answer.unwrap().contains("no_endpoints"));
+}
+
+#[tokio::test]
+async fn an_upstream_connection_that_was_idle_for_long_is_closed() {
+    let upstream = Upstream::saying("ok").await;
+    let quick = |config: &mut Config| config.timeouts.upstream_idle = Duration::from_millis(1);
+    let edge = Edge::start_with(&Site::to(&[&upstream.name()]), quick).await;
+    edge.get("/").await;
+    edge.metrics_with("sluice_upstream_idle_connections 0").await;
+}
+
+#[tokio::test]
+async fn more_connections_than_allowed_are_closed_at_once_and_counted() {
+    let edge = Edge::start_with(&Site::to(&[]), |config| config.max_connections = 1).await;
+    let mut client = edge.client().await;
+    client.get("/").await;
+    assert_eq!(timeout(LONG, raw(edge.address, "")).await.unwrap(), "");
+    assert_eq!(client.get("/").await.status.as_u16(), 503);
+    let metrics = edge.admin("/metrics").await.body;
+    assert!(
+        metrics.contains("\nsluice_connections_refused_total 1\n"),
+        "{metrics}"
+    );
+}
+
+#[tokio::test]
+async fn a_port_with_too_many_connections_turns_the_next_one_away() {
+    let mut site = Site::to(&[]);
+    site.limits.connections = 1;
+    let edge = Edge::start(&site).await;
+    let mut client = edge.client().await;
+    client.get("/").await;
+    let answer = timeout(LONG, raw(edge.address, "")).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    edge.metrics_with("sluice_connections_over_limit_total 1").await;
+    drop(client);
+    edge.metrics_with("sluice_connections 0").await;
+    assert_eq!(edge.get("/").await.reason(), (503, "no_endpoints"));
+}
+
+#[tokio::test]
+async fn a_client_with_too_many_connections_is_turned_away() {
+    let mut site = Site::to(&[]);
+    site.limits.connections_per_client = 1;
+    let edge = Edge::start(&site).await;
+    let mut client = edge.client().await;
+    client.get("/").await;
+    let answer = timeout(LONG, raw(edge.address, "")).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_connection_ends_in_order_after_its_last_request() {
+    let mut site = Site::to(&[]);
+    site.limits.requests_per_connection = 2;
+    let edge = Edge::start(&site).await;
+    let request = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+    let answers = timeout(LONG, raw(edge.address, &request.repeat(3)))
+        .await
+        .unwrap();
+    assert_eq!(answers.matches("HTTP/1.1 503 ").count(), 2, "{answers}");
+    assert_eq!(answers.matches("connection: close").count(), 1, "{answers}");
+}
+
+#[tokio::test]
+async fn what_is_too_long_is_told_so() {
+    let mut site = Site::to(&[]);
+    site.limits.header_bytes = 300;
+    site.limits.header_count = 4;
+    site.limits.uri_bytes = 20;
+    site.limits.body_bytes = 5;
+    let edge = Edge::start(&site).await;
+    let (long, many) = ("x".repeat(300), "a: b\r\n".repeat(4));
+    for (request, reason) in [
+        (
+            format!("GET / HTTP/1.1\r\nhost: a\r\nx: {long}\r\n\r\n"),
+            "431 Request Header Fields Too Large\r\nx-sluice-reason: head_too_long",
+        ),
+        (
+            format!("GET / HTTP/1.1\r\nhost: a\r\n{many}\r\n"),
+            "431 Request Header Fields Too Large\r\nx-sluice-reason: too_many_headers",
+        ),
+        (
+            "GET /x23456789012345678901 HTTP/1.1\r\nhost: a\r\n\r\n".into(),
+            "414 URI Too Long\r\nx-sluice-reason: uri_too_long",
+        ),
+        (
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 6\r\n\r\n123456".into(),
+            "413 Payload Too Large\r\nx-sluice-reason: body_too_large",
+        ),
+    ] {
+        let answer = timeout(LONG, raw(edge.address, &request)).await.unwrap();
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {reason}")),
+            "{request}: {answer}"
+        );
+        assert!(answer.contains("connection: close"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_chunked_body_is_cut_off_where_it_becomes_too_long() {
+    let upstream = Upstream::echoing().await;
+    let mut site = Site::to(&[&upstream.name()]);
+    site.limits.body_bytes = 5;
+    let edge = Edge::start(&site).await;
+    let request =
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n";
+    let answer = timeout(LONG, raw(edge.address, request)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_stops_coming_is_408() {
+    let upstream = silent().await;
+    let mut site = Site::to(&[&upstream.name()]);
+    site.limits.body_timeout_ms = 100;
+    let edge = Edge::start(&site).await;
+    let request = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 6\r\n\r\n123";
+    let answer = timeout(LONG, raw(edge.address, request)).await.unwrap();
+    assert!(answer.contains("body_timeout"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_process_without_memory_refuses_new_work_and_lives() {
+    let little = |config: &mut Config| config.memory = MemoryLimit::Bytes(1);
+    let edge = Edge::start_with(&Site::to(&[]), little).await;
+    let answer = timeout(LONG, raw(edge.address, "GET / HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+    let answer = answer.unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 503 ") && answer.contains("retry-after: 1\r\n"),
+        "{answer}"
+    );
+    edge.metrics_with("sluice_request_errors_total{reason=\"overloaded\",fault=\"gateway\"} 1")
+        .await;
+}

@@ -1,0 +1,36 @@
+//! Certificates and keys: read from PEM, checked, and made into rustls configurations. No IO, no
+//! clock, no network.
+//!
+//! Both planes use it: the control plane checks before it publishes with the code that the proxies
+//! serve with, so that what a proxy gets is what a proxy takes. Nothing here ever says what a key
+//! or a certificate contains, only what is wrong with it.
+
+mod client_cert;
+mod clients;
+mod fault;
+mod identity;
+mod leaf;
+mod name;
+mod pem;
+mod provider;
+mod server;
+mod servers;
+mod tickets;
+mod trust;
+
+pub use client_cert::describe_client;
+pub use clients::Clients;
+pub use fault::Fault;
+pub use identity::{Identity, check_pair};
+pub use leaf::Leaf;
+pub use pem::{
+    MAX_CHAIN, MAX_CRLS, MAX_ROOTS, read_chain, read_crls, read_ocsp, read_private_key, read_roots,
+};
+pub use provider::MinVersion;
+pub use server::{ALPN_H2, ALPN_HTTP1, server_config};
+pub use servers::{SubjectName, client_config};
+pub use tickets::{TICKET_KEY, Tickets};
+pub use trust::{Trust, check_trust};
+
+#[cfg(test)]
+mod tests;

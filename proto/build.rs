@@ -1,0 +1,10 @@
+//! Generates the wire types with protox, so that no `protoc` has to be installed.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo:rerun-if-changed=sluice");
+    let descriptors = protox::compile(["sluice/v1/snapshot.proto", "sluice/v1/fleet.proto"], ["."])?;
+    tonic_prost_build::configure()
+        .bytes(".sluice.v1.Resource.body")
+        .compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! The Sluice wire format: generated from `proto/sluice/v1/*.proto`, never edited.
+
+/// Version of the wire format this build reads and writes.
+///
+/// A [`v1::Resource`] whose `min_wire` is higher is refused, never ignored.
+pub const WIRE_VERSION: u32 = 1;
+
+/// Generated messages and the `Fleet` service.
+#[allow(clippy::all, clippy::unwrap_used, clippy::expect_used, missing_docs)]
+pub mod v1 {
+    tonic::include_proto!("sluice.v1");
+}

@@ -1,0 +1,148 @@
+//! A proxy that says what a test tells it to say.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use sluice_proto::WIRE_VERSION;
+use sluice_proto::v1::fleet_client::FleetClient;
+use sluice_proto::v1::{
+    Ack, ControlMessage, Hello, Nack, Position, ProxyMessage, Update, Violation, control_message,
+    proxy_message,
+};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+
+/// Largest update that is taken, in bytes.
+const MESSAGE: usize = 64 << 20;
+
+/// Longest wait for a message that is on its way.
+const SOON: Duration = Duration::from_secs(10);
+
+/// One stream to a control plane.
+#[derive(Debug)]
+pub struct FakeProxy {
+    to_control: mpsc::Sender<ProxyMessage>,
+    from_control: Streaming<ControlMessage>,
+}
+
+impl FakeProxy {
+    /// Subscribes as `id`, holding nothing, and takes the welcome.
+    ///
+    /// # Errors
+    /// When the control plane does not welcome it.
+    pub async fn join(grpc: SocketAddr, id: &str) -> anyhow::Result<Self> {
+        let hello = Hello {
+            proxy_id: id.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            wire_version: WIRE_VERSION,
+            instance: vec![7; 16],
+            ..Hello::default()
+        };
+        Self::say_hello(grpc, hello).await
+    }
+
+    /// Subscribes with this hello and takes the welcome.
+    ///
+    /// # Errors
+    /// When the control plane does not welcome it.
+    pub async fn say_hello(grpc: SocketAddr, hello: Hello) -> anyhow::Result<Self> {
+        let client = FleetClient::connect(format!("http://{grpc}")).await?;
+        let (to_control, outgoing) = mpsc::channel(16);
+        to_control
+            .send(message(proxy_message::Body::Hello(hello)))
+            .await?;
+        let mut client = client.max_decoding_message_size(MESSAGE);
+        let from_control = client
+            .subscribe(ReceiverStream::new(outgoing))
+            .await?
+            .into_inner();
+        let mut proxy = Self {
+            to_control,
+            from_control,
+        };
+        match proxy.next().await? {
+            control_message::Body::Welcome(_) => Ok(proxy),
+            other => bail!("no welcome but {other:?}"),
+        }
+    }
+
+    /// The next update.
+    ///
+    /// # Errors
+    /// When none comes soon.
+    pub async fn update(&mut self) -> anyhow::Result<Update> {
+        match self.next().await? {
+            control_message::Body::Update(update) => Ok(update),
+            other => bail!("no update but {other:?}"),
+        }
+    }
+
+    /// Takes this update as its own.
+    ///
+    /// # Errors
+    /// When the stream has ended.
+    pub async fn ack(&self, update: &Update) -> anyhow::Result<()> {
+        let ack = Ack {
+            history: update.history.clone(),
+            position: update.target.clone(),
+            build_us: 1,
+            ..Ack::default()
+        };
+        Ok(self
+            .to_control
+            .send(message(proxy_message::Body::Ack(ack)))
+            .await?)
+    }
+
+    /// Refuses this update for one reason.
+    ///
+    /// # Errors
+    /// When the stream has ended.
+    pub async fn nack(&self, update: &Update, violation: Violation) -> anyhow::Result<()> {
+        let nack = Nack {
+            history: update.history.clone(),
+            position: update.target.clone(),
+            violations: vec![violation],
+            retrying: false,
+        };
+        Ok(self
+            .to_control
+            .send(message(proxy_message::Body::Nack(nack)))
+            .await?)
+    }
+
+    /// Waits for `span`, in which nothing may come.
+    ///
+    /// # Errors
+    /// When something does, or the stream ends.
+    pub async fn quiet(&mut self, span: Duration) -> anyhow::Result<()> {
+        match timeout(span, self.from_control.message()).await {
+            Err(_) => Ok(()),
+            Ok(message) => bail!("not quiet: {message:?}"),
+        }
+    }
+
+    async fn next(&mut self) -> anyhow::Result<control_message::Body> {
+        let message = timeout(SOON, self.from_control.message())
+            .await
+            .context("no message")??;
+        message
+            .and_then(|message| message.body)
+            .context("the stream has ended")
+    }
+}
+
+/// The revision of an update's target; 0 without one.
+pub fn revision(update: &Update) -> u64 {
+    update
+        .target
+        .as_ref()
+        .map_or(0, |Position { revision, .. }| *revision)
+}
+
+fn message(body: proxy_message::Body) -> ProxyMessage {
+    ProxyMessage { body: Some(body) }
+}

@@ -1,0 +1,38 @@
+//! What a user of Sluice relies on, on real processes and sockets: `sluice-control` and
+//! `sluice-proxy` as they are built, with upstreams and clients around them.
+
+// Clippy's `allow-unwrap-in-tests` does not reach functions that tests share.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod access_log;
+mod answers;
+mod bodies;
+mod change;
+mod corrupt;
+mod drain;
+mod experiment;
+mod failures;
+mod filters;
+mod fleet;
+mod framing;
+mod headers;
+mod hops;
+mod large;
+mod limits;
+mod matching;
+mod nginx;
+mod outlier;
+mod parked;
+mod ports;
+mod postgres;
+mod restart;
+mod rollback;
+mod secrets;
+mod slow;
+mod snapshot;
+mod swaps;
+mod tls;
+mod told;
+mod websocket;
+mod weights;
+mod writes;

@@ -1,0 +1,201 @@
+//! Postgres that goes away and comes back, and several control planes on one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use reqwest::{Method, StatusCode};
+use sluice_tests::client::served_by;
+use sluice_tests::eventually::eventually;
+use sluice_tests::manifest::{HOST, backend, gateway, list, route_to};
+use sluice_tests::postgres::Postgres;
+use sluice_tests::rest::{Answer, Rest};
+use sluice_tests::servers::{ControlPlane, DataPlane, command};
+use sluice_tests::site::{SOON, Site, TOKEN};
+use sluice_tests::upstream::Upstream;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Longest time in which a write may be left without an answer.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// What one writer was told: names by revision, and names that were refused.
+#[derive(Default)]
+struct Told {
+    written: BTreeMap<u64, String>,
+    refused: Vec<String>,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_while_postgres_is_away_are_refused_clearly_and_nothing_is_lost_or_halved() {
+    let mut postgres = Postgres::start().await.unwrap();
+    let upstream = Upstream::echo("web").await.unwrap();
+    let site = Site::with(1, Some(&postgres.url()), &[]).await.unwrap();
+    let web = backend("web", &[upstream.address]);
+    site.apply(&[gateway(), web, route_to("shop", HOST, "web")])
+        .await
+        .unwrap();
+    let address = site.address().await.unwrap();
+
+    let (end, refusals) = (CancellationToken::new(), Arc::new(AtomicU64::new(0)));
+    let mut writers = JoinSet::new();
+    for writer in 0..2 {
+        let rest = site.rest().clone();
+        writers.spawn(write_until(end.clone(), rest, writer, Arc::clone(&refusals)));
+    }
+    for crash in [false, true] {
+        head_beyond(site.rest(), 10).await;
+        let refused = refusals.load(Ordering::SeqCst);
+        match crash {
+            false => postgres.stop().await.unwrap(),
+            true => postgres.crash().await.unwrap(),
+        }
+        eventually("writes are refused", SOON, async || {
+            anyhow::ensure!(refusals.load(Ordering::SeqCst) > refused + 1);
+            Ok(())
+        })
+        .await
+        .unwrap();
+        assert_eq!(served_by(address, HOST).await.unwrap(), "web");
+        postgres.start_again().await.unwrap();
+    }
+    head_beyond(site.rest(), 10).await;
+    end.cancel();
+    let told = writers.join_all().await;
+    verify(site.rest(), &told).await;
+
+    // And the fleet follows again, without a restart of anything.
+    let last = site.apply(&[backend("last", &[])]).await.unwrap();
+    let config = site.proxies[0].config().await.unwrap();
+    assert_eq!(config.revision, last.revision);
+}
+
+/// The newest revision.
+async fn head(rest: &Rest) -> anyhow::Result<u64> {
+    let answer = rest.send(Method::GET, "/v1/revisions?limit=1", None).await?;
+    anyhow::ensure!(answer.status.is_success(), "{answer:?}");
+    Ok(answer.body["items"][0]["revision"].as_u64().unwrap_or_default())
+}
+
+/// Waits until there are this many more revisions.
+async fn head_beyond(rest: &Rest, more: u64) {
+    let start = eventually("a revision is read", SOON, async || head(rest).await)
+        .await
+        .unwrap();
+    eventually("writers make progress", SOON, async || {
+        let head = head(rest).await?;
+        anyhow::ensure!(head >= start + more, "{head}, {start} before");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+async fn write_until(end: CancellationToken, rest: Rest, writer: usize, refusals: Arc<AtomicU64>) -> Told {
+    let mut told = Told::default();
+    for number in 0.. {
+        if end.is_cancelled() {
+            break;
+        }
+        let name = format!("w{writer}-{number}");
+        let twins = list(&[backend(&name, &[]), backend(&format!("{name}-twin"), &[])]);
+        let asked = Instant::now();
+        let answer = rest.send(Method::POST, "/v1/apply", Some(&twins)).await.unwrap();
+        assert!(asked.elapsed() < ANSWER, "{:?} for {answer:?}", asked.elapsed());
+        if answer.status == StatusCode::OK {
+            let revision = answer.body["revision"].as_u64().unwrap();
+            assert_eq!(told.written.insert(revision, name), None, "{answer:?}");
+        } else {
+            unavailable(&answer);
+            refusals.fetch_add(1, Ordering::SeqCst);
+            told.refused.push(name);
+        }
+    }
+    told
+}
+
+fn unavailable(answer: &Answer) {
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
+    assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
+    assert_eq!(answer.violations().unwrap(), [], "{answer:?}");
+    assert!(answer.body["title"].is_string(), "{answer:?}");
+}
+
+/// Every revision is there, acknowledged writes are whole and in the revision that was told, and
+/// refused ones are absent or whole: the answer to a commit may be lost.
+async fn verify(rest: &Rest, told: &[Told]) {
+    let names = names(rest).await;
+    for (revision, name) in told.iter().flat_map(|told| &told.written) {
+        let twin = format!("{name}-twin");
+        assert!(names.contains(name) && names.contains(&twin), "{name} is lost");
+        let path = format!("/v1/revisions/{revision}");
+        let answer = rest.send(Method::GET, &path, None).await.unwrap();
+        assert!(answer.body.to_string().contains(&twin), "{name}: {answer:?}");
+    }
+    for name in told.iter().flat_map(|told| &told.refused) {
+        let twin = format!("{name}-twin");
+        assert_eq!(
+            names.contains(name),
+            names.contains(&twin),
+            "{name} is half written"
+        );
+    }
+    for revision in 1..=head(rest).await.unwrap() {
+        let path = format!("/v1/revisions/{revision}");
+        let answer = rest.send(Method::GET, &path, None).await.unwrap();
+        assert_eq!(answer.status, StatusCode::OK, "revision {revision}: {answer:?}");
+    }
+}
+
+/// Names of all Backends, page by page.
+async fn names(rest: &Rest) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut page = String::new();
+    loop {
+        let path = format!("/v1/namespaces/default/backends?limit=100{page}");
+        let answer = rest.send(Method::GET, &path, None).await.unwrap();
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        for item in answer.body["items"].as_array().unwrap() {
+            names.push(item["metadata"]["name"].as_str().unwrap().to_owned());
+        }
+        match answer.body["continue"].as_str() {
+            Some(next) => page = format!("&continue={next}"),
+            None => return names,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_on_one_control_plane_reaches_the_proxies_of_another_at_once() {
+    let postgres = Postgres::start().await.unwrap();
+    let upstream = Upstream::echo("web").await.unwrap();
+    let site = Site::with(1, Some(&postgres.url()), &[]).await.unwrap();
+    let binary = command("sluice-control", None).unwrap();
+    let other = ControlPlane::start(binary, &postgres.url(), TOKEN).await.unwrap();
+
+    let web = backend("web", &[upstream.address]);
+    let manifests = list(&[gateway(), web, route_to("shop", HOST, "web")]);
+    let first = other.rest.apply(&manifests, "").await.unwrap();
+    runs(&site.proxies[0], first.revision, SOON).await;
+    // A poll would also get there: only a notification gets there each time at once.
+    for round in 0..3 {
+        let name = format!("more-{round}");
+        let written = other.rest.apply(&backend(&name, &[]), "").await.unwrap();
+        runs(&site.proxies[0], written.revision, Duration::from_secs(1)).await;
+    }
+    let address = site.address().await.unwrap();
+    assert_eq!(served_by(address, HOST).await.unwrap(), "web");
+    let receipt = site.rest().receipt(first.revision + 3, SOON).await.unwrap();
+    assert_eq!((receipt.fleet, receipt.applied), (1, 1));
+}
+
+async fn runs(proxy: &DataPlane, revision: u64, within: Duration) {
+    eventually("the proxy runs the revision", within, async || {
+        let config = proxy.config().await?;
+        anyhow::ensure!(config.revision >= revision, "{config:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}

@@ -1,0 +1,211 @@
+//! Which certificate is shown, for whom, and since when.
+
+use serde_json::json;
+use sluice_tests::manifest::{HOST, backend, certificate, https_gateway, route_to};
+use sluice_tests::site::{SOON, Site};
+use sluice_tests::upstream::{Echo, Upstream};
+
+use super::{LISTENER, Secured, curl, last_request, s_client, text};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn curl_verifies_the_certificate_and_speaks_both_versions_of_http() {
+    let secured = Secured::start(1).await;
+    for (option, version) in [("--http1.1", "1.1"), ("--http2", "2")] {
+        let options = [option, "--write-out", "\n%{http_version} %{ssl_verify_result}"];
+        let output = secured.curl(&options, "/a").await;
+        assert!(output.status.success(), "{}", text(&output));
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let (body, written) = printed.rsplit_once('\n').unwrap();
+        assert_eq!(written, format!("{version} 0"));
+        let echo: Echo = serde_json::from_str(body).unwrap();
+        assert_eq!(echo.header("x-forwarded-proto").unwrap(), "https");
+        assert_eq!(echo.header("x-forwarded-client-cert").unwrap(), "");
+    }
+    let output = curl(secured.address, &[], HOST, "/").await;
+    assert_eq!(
+        output.status.code(),
+        Some(60),
+        "an unknown authority: {}",
+        text(&output)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_server_name_chooses_the_certificate_and_holds_for_every_request() {
+    let secured = Secured::start(1).await;
+    let other = secured.root.issue("other", &["DNS:other.example.com"]).unwrap();
+    let tls = |name| json!({"certificateRefs": [{"name": name}]});
+    let changed = [
+        certificate("other", &other),
+        https_gateway(&[
+            ("https", HOST, tls("shop")),
+            ("other", "other.example.com", tls("other")),
+        ]),
+        route_to("other", "other.example.com", "web"),
+    ];
+    secured.site.apply(&changed).await.unwrap();
+    for (name, subject) in [(HOST, "CN = shop"), ("other.example.com", "CN = other")] {
+        let shown = text(&s_client(secured.address, &["-servername", name], &last_request()).await);
+        assert!(shown.contains(&format!("subject={subject}\n")), "{name}: {shown}");
+    }
+    let refused = s_client(secured.address, &["-servername", "nobody.example.com"], "").await;
+    assert!(text(&refused).contains("unrecognized name"), "{}", text(&refused));
+
+    // RFC 9110 section 15.5.20: a Host of another listener.
+    for version in ["--http1.1", "--http2"] {
+        let options = [
+            version,
+            "--header",
+            "Host: other.example.com",
+            "--write-out",
+            "%{http_code}",
+        ];
+        let misdirected = text(&secured.curl(&options, "/").await);
+        assert!(
+            misdirected.contains("\"reason\":\"misdirected\""),
+            "{misdirected}"
+        );
+        assert!(misdirected.contains("\n421"), "{misdirected}");
+    }
+}
+
+/// The connection that curl keeps lives through the swaps; connections after them see the new one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_is_swapped_under_load_and_no_connection_drops() {
+    let secured = Secured::start(1).await;
+    let mut serials = Vec::new();
+    let load = secured.curl(
+        &[
+            "--write-out",
+            "\n%{http_code} %{num_connects}\n",
+            "--fail",
+            "--output",
+            "/dev/null",
+        ],
+        "/[1-3000]",
+    );
+    let swaps = async {
+        for _ in 0..5 {
+            let shop = secured.root.issue("shop", &[&format!("DNS:{HOST}")]).unwrap();
+            secured.site.apply(&[certificate("shop", &shop)]).await.unwrap();
+            let shown = s_client(secured.address, &["-servername", HOST], &last_request()).await;
+            serials.push((shop.serial, text(&shown)));
+        }
+    };
+    let (load, ()) = tokio::join!(load, swaps);
+    assert!(load.status.success(), "{}", text(&load));
+    let printed = String::from_utf8(load.stdout).unwrap();
+    assert_eq!(printed.matches("200 1\n").count(), 1, "one connection");
+    assert_eq!(printed.matches("200 0\n").count(), 2_999);
+    for (serial, shown) in serials {
+        let pem = &shown[shown.find("-----BEGIN").unwrap()..];
+        assert_eq!(serial_of(pem), serial);
+    }
+}
+
+fn serial_of(pem: &str) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("shown.pem");
+    std::fs::write(&file, pem).unwrap();
+    let mut openssl = std::process::Command::new("openssl");
+    openssl.args(["x509", "-noout", "-serial", "-in"]).arg(file);
+    let output = openssl.output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    printed.trim().strip_prefix("serial=").unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stored_ocsp_response_is_stapled() {
+    let secured = Secured::start(1).await;
+    let without = s_client(
+        secured.address,
+        &["-servername", HOST, "-status"],
+        &last_request(),
+    )
+    .await;
+    assert!(
+        text(&without).contains("OCSP response: no response sent"),
+        "{}",
+        text(&without)
+    );
+
+    let shop = secured.root.issue("shop", &[&format!("DNS:{HOST}")]).unwrap();
+    let response = secured.root.ocsp(&shop).unwrap();
+    let mut secret = certificate("shop", &shop);
+    secret["data"] = json!({"tls.ocsp": base64(&response)});
+    secured.site.apply(&[secret]).await.unwrap();
+    let stapled = s_client(
+        secured.address,
+        &["-servername", HOST, "-status"],
+        &last_request(),
+    )
+    .await;
+    let stapled = text(&stapled);
+    assert!(stapled.contains("OCSP Response Status: successful"), "{stapled}");
+    assert!(stapled.contains("Cert Status: good"), "{stapled}");
+}
+
+fn base64(bytes: &[u8]) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("bytes");
+    std::fs::write(&file, bytes).unwrap();
+    let mut openssl = std::process::Command::new("openssl");
+    openssl.args(["base64", "-A", "-in"]).arg(file);
+    String::from_utf8(openssl.output().unwrap().stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_oldest_version_of_tls_is_a_setting() {
+    let options = json!({"options": {"sluice.dev/min-version": "1.3"}});
+    let strict = Secured::with(1, &options, |_| Vec::new()).await;
+    let lenient = Secured::start(1).await;
+    for (secured, version, accepted) in [
+        (&strict, "-tls1_3", true),
+        (&strict, "-tls1_2", false),
+        (&lenient, "-tls1_3", true),
+        (&lenient, "-tls1_2", true),
+        (&lenient, "-tls1_1", false),
+    ] {
+        let output = s_client(secured.address, &["-servername", HOST, version], &last_request()).await;
+        let answered = text(&output).contains("HTTP/1.1 200 OK");
+        assert_eq!(answered, accepted, "{version}: {}", text(&output));
+    }
+}
+
+/// The certificate's key is of P-256: clients that can only use RSA are told that nothing fits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_with_which_nothing_is_in_common_gets_handshake_failure() {
+    let secured = Secured::start(1).await;
+    for options in [
+        ["-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256"],
+        ["-tls1_3", "-sigalgs", "RSA-PSS+SHA256"],
+    ] {
+        let options = [&["-servername", HOST], &options[..]].concat();
+        let refused = text(&s_client(secured.address, &options, "").await);
+        assert!(refused.contains("handshake failure"), "{options:?}: {refused}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listener_of_every_hostname_serves_clients_that_send_no_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = sluice_tests::authority::Authority::root(directory.path(), "root").unwrap();
+    let upstream = Upstream::echo("web").await.unwrap();
+    let site = Site::with(1, None, &["--port-map", "443=0"]).await.unwrap();
+    let any = root.issue("any", &["DNS:*.example.com"]).unwrap();
+    let mut gateway = https_gateway(&[("https", HOST, json!({"certificateRefs": [{"name": "any"}]}))]);
+    let listener = gateway["spec"]["listeners"][0].as_object_mut().unwrap();
+    listener.remove("hostname");
+    let web = backend("web", &[upstream.address]);
+    site.apply(&[
+        certificate("any", &any),
+        gateway,
+        web,
+        route_to("shop", HOST, "web"),
+    ])
+    .await
+    .unwrap();
+    let address = site.proxies[0].listening(LISTENER, 1, SOON).await.unwrap();
+    let output = s_client(address, &["-noservername"], &last_request()).await;
+    assert!(text(&output).contains("HTTP/1.1 200 OK"), "{}", text(&output));
+}

@@ -1,0 +1,115 @@
+//! What a proxy tells its control plane, and what it lets itself be told.
+
+use http::Method;
+use sluice_proto::v1::endpoint_health::State;
+use sluice_tests::client::{Connection, Protocol, get, request, served_by};
+use sluice_tests::fake_control::FakeControl;
+use sluice_tests::manifest::{HOST, LISTENER};
+use sluice_tests::servers::{DataPlane, command};
+use sluice_tests::site::SOON;
+use sluice_tests::upstream::Upstream;
+
+use crate::snapshot::{acked, full, table};
+
+async fn proxy(control: &FakeControl, directory: &tempfile::TempDir) -> DataPlane {
+    let mut binary = command("sluice-proxy", None).unwrap();
+    binary.args(["--bind", "127.0.0.1", "--port-map", "80=0", "--workers", "2"]);
+    DataPlane::start(binary, "edge-1", control.grpc, directory.path())
+        .await
+        .unwrap()
+}
+
+/// Numbers compare only within one history: another one replaces whatever is held.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_history_replaces_what_is_held_even_with_a_lower_number() {
+    let (old, new) = (
+        Upstream::echo("old").await.unwrap(),
+        Upstream::echo("new").await.unwrap(),
+    );
+    let directory = tempfile::tempdir().unwrap();
+    let mut control = FakeControl::start().await.unwrap();
+    let proxy = proxy(&control, &directory).await;
+    let mut stream = control.subscribed([1; 16]).await.unwrap();
+    assert_eq!(stream.hello.holds, None);
+    stream
+        .update(full([1; 16], 9, &table(old.address)))
+        .await
+        .unwrap();
+    acked(&mut stream, 9).await;
+    let address = proxy.listening(LISTENER, 9, SOON).await.unwrap();
+    assert_eq!(served_by(address, HOST).await.unwrap(), "old");
+
+    drop(stream);
+    let mut stream = control.subscribed([2; 16]).await.unwrap();
+    assert_eq!(stream.hello.history, [1; 16]);
+    assert_eq!(stream.hello.holds.as_ref().unwrap().revision, 9);
+    stream
+        .update(full([2; 16], 3, &table(new.address)))
+        .await
+        .unwrap();
+    acked(&mut stream, 3).await;
+    assert_eq!(served_by(address, HOST).await.unwrap(), "new");
+    assert_eq!(proxy.config().await.unwrap().revision, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn traffic_is_reported_to_the_last_request_and_health_from_the_first_report() {
+    const REQUESTS: u64 = 50;
+    let upstream = Upstream::echo("web").await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let mut control = FakeControl::start().await.unwrap();
+    let proxy = proxy(&control, &directory).await;
+    let mut stream = control.subscribed([1; 16]).await.unwrap();
+    stream
+        .update(full([1; 16], 1, &table(upstream.address)))
+        .await
+        .unwrap();
+    acked(&mut stream, 1).await;
+    let address = proxy.listening(LISTENER, 1, SOON).await.unwrap();
+    for _ in 0..5 {
+        let mut connection = Connection::open(address, Protocol::Http1).await.unwrap();
+        for _ in 0..REQUESTS / 5 {
+            connection.send(get(HOST, "/")).await.unwrap();
+        }
+    }
+    // Before any report is due: a scrape asks the workers.
+    let scraped = proxy
+        .metric("sluice_requests_total", &["default/shop"])
+        .await
+        .unwrap();
+    assert!((scraped - REQUESTS as f64).abs() < f64::EPSILON, "{scraped}");
+
+    let (mut requests, mut failures, mut latencies, mut health) = (0, 0, 0, Vec::new());
+    while requests < REQUESTS || health.is_empty() {
+        let report = stream.report().await.unwrap();
+        for traffic in report.traffic {
+            assert_eq!((&*traffic.rule, &*traffic.variant), ("rule/default/shop/all", ""));
+            let sketch = traffic.latency.unwrap();
+            requests += traffic.requests;
+            failures += traffic.failures;
+            latencies += sketch.counts.iter().sum::<u64>() + sketch.zeros;
+        }
+        health.extend(report.endpoints);
+    }
+    assert_eq!((requests, failures, latencies), (REQUESTS, 0, REQUESTS));
+    assert_eq!(health.len(), 1, "{health:?}");
+    assert_eq!(health[0].backend, "backend/default/web");
+    assert_eq!(health[0].address, upstream.address.to_string());
+    assert_eq!(health[0].state(), State::Healthy);
+
+    // Failures are those of the answer, not of the connection.
+    drop(upstream);
+    let mut connection = Connection::open(address, Protocol::Http1).await.unwrap();
+    let answer = connection
+        .send(request(Method::GET, HOST, "/", &[]))
+        .await
+        .unwrap();
+    assert_eq!(answer.status, 502);
+    while failures == 0 {
+        for traffic in stream.report().await.unwrap().traffic {
+            requests += traffic.requests;
+            failures += traffic.failures;
+        }
+    }
+    assert_eq!((requests, failures), (REQUESTS + 1, 1));
+}

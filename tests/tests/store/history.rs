@@ -1,0 +1,192 @@
+//! Any revision can be rebuilt, and replicas follow.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sluice_control::store::{
+    CatchUp, Change, HistoryId, KeyRing, Point, ResourceKey, Revision, Store, StoredResource,
+};
+
+use crate::database::{Database, key, set, upsert, write};
+use crate::model::{Model, Random};
+
+crate::on_both!(
+    every_revision_reads_back_as_it_was,
+    a_resource_keeps_its_age_until_it_is_deleted_and_rollback_restores_it,
+    a_store_opened_again_goes_on_in_the_same_history,
+    what_is_too_much_or_of_another_history_is_loaded_anew,
+    thousands_of_resources_in_one_write_read_back_in_order,
+    a_commit_is_told_to_its_own_process,
+    stores_that_open_together_agree_on_one_history,
+);
+
+async fn every_revision_reads_back_as_it_was(database: Database) {
+    let store = database.open().await;
+    let mut model = Model::new();
+    let mut random = Random(0x5_1a1ce);
+    for _ in 0..60 {
+        model.step(&store, &mut random).await;
+    }
+    model.compare(&store).await;
+    assert_eq!(store.load_at(Revision(61)).await.unwrap(), None);
+}
+
+async fn a_resource_keeps_its_age_until_it_is_deleted_and_rollback_restores_it(database: Database) {
+    let store = database.open().await;
+    let age = async |store: &Store| store.load().await.unwrap().resources[0].creation_revision;
+    set(&store, "a", "1").await;
+    let head = set(&store, "a", "2").await;
+    assert_eq!(age(&store).await, Revision(1));
+    store
+        .commit(&write(head, [(key("a"), Change::Delete)]))
+        .await
+        .unwrap();
+    let head = set(&store, "a", "3").await;
+    assert_eq!(age(&store).await, Revision(4));
+    let restore = Change::Upsert {
+        manifest: "2".into(),
+        creation_revision: Some(Revision(1)),
+        secret: None,
+    };
+    store.commit(&write(head, [(key("a"), restore)])).await.unwrap();
+    assert_eq!(age(&store).await, Revision(1));
+}
+
+async fn a_store_opened_again_goes_on_in_the_same_history(database: Database) {
+    let store = database.open().await;
+    set(&store, "a", "1").await;
+    let before = store.load().await.unwrap();
+    store.close().await;
+    assert!(store.head().await.is_err());
+    let store = database.open().await;
+    assert_eq!(store.load().await.unwrap(), before);
+    assert_eq!(
+        set(&store, "a", "2").await,
+        Point {
+            revision: Revision(2),
+            ..before.at
+        }
+    );
+}
+
+async fn what_is_too_much_or_of_another_history_is_loaded_anew(database: Database) {
+    let store = database.open().await;
+    let start = store.head().await.unwrap();
+    let head = set(&store, "a", "1").await;
+    let elsewhere = Point {
+        history: HistoryId([7; 16]),
+        ..head
+    };
+    assert_eq!(store.changes_since(elsewhere).await.unwrap(), CatchUp::Reload);
+    let ahead = Point {
+        revision: Revision(2),
+        ..head
+    };
+    assert_eq!(store.changes_since(ahead).await.unwrap(), CatchUp::Reload);
+
+    let many = (0..10_001).map(|number| (key(&format!("r{number}")), upsert("{}")));
+    let head = Point {
+        revision: store.commit(&write(head, many)).await.unwrap(),
+        ..head
+    };
+    assert_eq!(store.changes_since(start).await.unwrap(), CatchUp::Reload);
+    assert!(
+        matches!(store.changes_since(head).await.unwrap(), CatchUp::Changes(none) if none.upserts.is_empty())
+    );
+}
+
+async fn thousands_of_resources_in_one_write_read_back_in_order(database: Database) {
+    let store = database.open().await;
+    // Upper case, lower case and other alphabets: both databases must order by bytes.
+    let name = |number: usize| format!("{}{number:05}", ["Z", "a", "é", "-"][number % 4]);
+    let keys: Vec<_> = (0..4_500)
+        .map(|number| ResourceKey {
+            kind: ["Backend", "HTTPRoute"][number % 2].into(),
+            namespace: format!("ns{}", number % 3),
+            name: name(number),
+        })
+        .collect();
+    let head = store.head().await.unwrap();
+    let changes = keys.iter().map(|key| (key.clone(), upsert(&key.to_string())));
+    let revision = store.commit(&write(head, changes)).await.unwrap();
+    let mut expected: Vec<_> = keys
+        .into_iter()
+        .map(|key| StoredResource {
+            manifest: key.to_string(),
+            secret: None,
+            creation_revision: revision,
+            revision,
+            key,
+        })
+        .collect();
+    expected.sort_by(|a, b| a.key.cmp(&b.key));
+    assert_eq!(store.load().await.unwrap().resources, expected);
+}
+
+async fn a_commit_is_told_to_its_own_process(database: Database) {
+    let store = database.open().await;
+    let mut watch = store.notifications();
+    let base = store.head().await.unwrap();
+    let head = set(&store, "a", "1").await;
+    let told = tokio::time::timeout(Duration::from_secs(3), watch.changed());
+    told.await.expect("told in time").unwrap();
+    let CatchUp::Changes(changes) = store.changes_since(base).await.unwrap() else {
+        panic!("a change")
+    };
+    assert_eq!((changes.at, changes.upserts.len()), (head, 1));
+    store.close().await;
+}
+
+async fn stores_that_open_together_agree_on_one_history(database: Database) {
+    let mut opening = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let url = database.url();
+        opening.spawn(async move { Store::open(&[url], KeyRing::default()).await.unwrap() });
+    }
+    let stores = opening.join_all().await;
+    let first = set(&stores[0], "a", "1").await;
+    for store in &stores {
+        assert_eq!(store.head().await.unwrap(), first);
+    }
+}
+
+#[tokio::test]
+async fn the_file_of_an_sqlite_store_is_for_its_owner_only() {
+    let database = Database::sqlite();
+    let path = PathBuf::from(database.url().trim_start_matches("sqlite://"));
+    std::fs::write(&path, "").unwrap();
+    std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    let store = database.open().await;
+    set(&store, "a", "1").await;
+    let mut files = 0;
+    for entry in std::fs::read_dir(path.parent().unwrap()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{:?}", entry.path());
+        files += 1;
+    }
+    assert_eq!(files, 3, "the database, its log and the index of the log");
+}
+
+#[tokio::test]
+async fn a_store_in_memory_lives_as_long_as_its_owner() {
+    let store = Store::open(&["sqlite::memory:".into()], KeyRing::default())
+        .await
+        .unwrap();
+    let other = Store::open(&["sqlite::memory:".into()], KeyRing::default())
+        .await
+        .unwrap();
+    for number in 1..=20 {
+        let name = number.to_string();
+        assert_eq!(set(&store.clone(), &name, "{}").await.revision, Revision(number));
+    }
+    // A cancelled call must not take the only connection, and the database, with it.
+    for micros in (0..1_000).step_by(20) {
+        let write = write(store.head().await.unwrap(), [(key("late"), upsert("{}"))]);
+        let _ = tokio::time::timeout(Duration::from_micros(micros), store.commit(&write)).await;
+    }
+    assert!(store.load().await.unwrap().resources.len() >= 20);
+    assert_eq!(other.head().await.unwrap().revision, Revision(0));
+}

@@ -1,0 +1,95 @@
+//! Receipts, tokens and the audit trail.
+
+use sluice_control::store::{AuditAction, Revision, StoreError, StoredReceipt, Token, TokenHash, UnixMillis};
+
+use crate::database::{Database, set};
+
+crate::on_both!(
+    the_newest_receipt_of_a_revision_is_kept,
+    a_token_is_found_by_its_secret_and_stays_revoked,
+    everything_done_or_refused_is_in_the_audit_trail,
+);
+
+async fn the_newest_receipt_of_a_revision_is_kept(database: Database) {
+    let store = database.open().await;
+    let receipt = |summary: &str, at| StoredReceipt {
+        summary: summary.into(),
+        updated_at: UnixMillis(at),
+    };
+    let revision = Revision(1);
+    assert_eq!(store.receipt(revision).await.unwrap(), None);
+    for (summary, at) in [("pending", 10), ("applied", 20), ("late", 15)] {
+        store.put_receipt(revision, &receipt(summary, at)).await.unwrap();
+    }
+    assert_eq!(
+        store.receipt(revision).await.unwrap(),
+        Some(receipt("applied", 20))
+    );
+}
+
+async fn a_token_is_found_by_its_secret_and_stays_revoked(database: Database) {
+    let store = database.open().await;
+    let token = |id: &str, expires_at| Token {
+        id: id.into(),
+        name: "ci".into(),
+        hash: TokenHash::of(id),
+        created_at: UnixMillis(5),
+        expires_at,
+        revoked_at: None,
+    };
+    let tokens = [token("a", None), token("b", Some(UnixMillis(99)))];
+    for token in &tokens {
+        store.create_token(token, "alice").await.unwrap();
+    }
+    assert_eq!(
+        store.create_token(&tokens[0], "alice").await,
+        Err(StoreError::Rejected)
+    );
+    assert_eq!(store.tokens().await.unwrap(), tokens);
+    assert_eq!(
+        store.find_token(&TokenHash::of("b")).await.unwrap().as_ref(),
+        Some(&tokens[1])
+    );
+    assert_eq!(store.find_token(&TokenHash::of("c")).await.unwrap(), None);
+
+    assert!(store.revoke_token("a", "alice", UnixMillis(7)).await.unwrap());
+    assert!(!store.revoke_token("a", "alice", UnixMillis(8)).await.unwrap());
+    assert!(!store.revoke_token("c", "alice", UnixMillis(8)).await.unwrap());
+    let revoked = store.find_token(&TokenHash::of("a")).await.unwrap().unwrap();
+    assert_eq!(revoked.revoked_at, Some(UnixMillis(7)));
+    assert_eq!(store.audit(None, 10).await.unwrap().len(), 3);
+}
+
+async fn everything_done_or_refused_is_in_the_audit_trail(database: Database) {
+    let store = database.open().await;
+    set(&store, "a", "1").await;
+    // Cut at 16 KiB, and never inside a character.
+    let detail = "€".repeat(10_000);
+    store
+        .record_refusal(UnixMillis(9), "mallory", &detail)
+        .await
+        .unwrap();
+    let trail = store.audit(None, 10).await.unwrap();
+    let seen: Vec<_> = trail
+        .iter()
+        .map(|entry| (entry.action, entry.revision, &*entry.author))
+        .collect();
+    let expected = [
+        (AuditAction::Refused, None, "mallory"),
+        (AuditAction::Commit, Some(Revision(1)), "alice"),
+    ];
+    assert_eq!(seen, expected);
+    assert_eq!(trail[0].detail, "€".repeat(16 * 1024 / 3));
+    assert_eq!(trail[1].detail, "because");
+    assert_eq!(store.audit(Some(trail[0].id), 10).await.unwrap(), trail[1..]);
+    if let Database::Postgres(postgres) = &database {
+        for statement in [
+            "UPDATE audit SET author = 'x'",
+            "DELETE FROM audit",
+            "TRUNCATE audit",
+        ] {
+            let error = postgres.sql(statement).unwrap_err().to_string();
+            assert!(error.contains("audit is append-only"), "{error}");
+        }
+    }
+}
