@@ -18,12 +18,9 @@ pub(crate) enum Transport {
     Plain(Socket),
     /// Encrypted. Boxed: the state of a connection is over a kilobyte.
     Tls(Box<TlsStream<Socket>>),
-    /// In memory, and whether it is to end with a reset.
+    /// In memory.
     #[cfg(test)]
-    Memory(
-        tokio::io::DuplexStream,
-        std::sync::Arc<std::sync::atomic::AtomicBool>,
-    ),
+    Memory(crate::testing::wire::Memory),
 }
 
 impl Transport {
@@ -37,7 +34,7 @@ impl Transport {
         match self {
             Self::Plain(socket) => socket.reset_on_drop(),
             #[cfg(test)]
-            Self::Memory(_, reset) => reset.store(true, std::sync::atomic::Ordering::Relaxed),
+            Self::Memory(memory) => memory.reset_on_drop(),
             Self::Tls(stream) => stream.get_ref().0.reset_on_drop(),
         }
     }
@@ -49,7 +46,7 @@ impl AsyncRead for Transport {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
             #[cfg(test)]
-            Self::Memory(stream, _) => Pin::new(stream).poll_read(cx, buf),
+            Self::Memory(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, buf),
         }
     }
@@ -61,7 +58,7 @@ impl AsyncWrite for Transport {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_write(cx, buf),
             #[cfg(test)]
-            Self::Memory(stream, _) => Pin::new(stream).poll_write(cx, buf),
+            Self::Memory(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, buf),
         }
     }
@@ -70,7 +67,7 @@ impl AsyncWrite for Transport {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
             #[cfg(test)]
-            Self::Memory(stream, _) => Pin::new(stream).poll_flush(cx),
+            Self::Memory(stream) => Pin::new(stream).poll_flush(cx),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
         }
     }
@@ -79,7 +76,7 @@ impl AsyncWrite for Transport {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
             #[cfg(test)]
-            Self::Memory(stream, _) => Pin::new(stream).poll_shutdown(cx),
+            Self::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
         }
     }
@@ -93,7 +90,7 @@ impl AsyncWrite for Transport {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, slices),
             #[cfg(test)]
-            Self::Memory(stream, _) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Memory(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, slices),
         }
     }
@@ -102,7 +99,7 @@ impl AsyncWrite for Transport {
         match self {
             Self::Plain(socket) => socket.is_write_vectored(),
             #[cfg(test)]
-            Self::Memory(stream, _) => stream.is_write_vectored(),
+            Self::Memory(stream) => stream.is_write_vectored(),
             Self::Tls(stream) => stream.is_write_vectored(),
         }
     }

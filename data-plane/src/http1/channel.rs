@@ -377,10 +377,10 @@ impl Inner {
 
     /// Writes what is to be written; the client must keep taking it.
     pub(super) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let before = self.pipe.left();
-        if before == 0 {
+        if self.pipe.is_drained() {
             return Poll::Ready(Ok(()));
         }
+        let before = self.pipe.left();
         if let Poll::Ready(done) = self.pipe.poll_drain(cx) {
             self.taken.moved(before as u64, 0);
             return Poll::Ready(done);

@@ -58,7 +58,10 @@ enum Sending {
         chunked: bool,
     },
     /// The endpoint takes no more of it; it may have answered before.
-    Refused,
+    Refused {
+        /// Some of the body may have been lost.
+        lossy: bool,
+    },
 }
 
 impl Client {
@@ -202,7 +205,10 @@ impl Client {
             match self.pipe.poll_drain(cx) {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Err(_)) => {
-                    self.sending = Sending::Refused;
+                    if !matches!(self.sending, Sending::Refused { .. }) {
+                        let lossy = matches!(self.sending, Sending::Body { .. });
+                        self.sending = Sending::Refused { lossy };
+                    }
                     self.pipe.discard();
                     return Ok(());
                 }
@@ -250,11 +256,16 @@ impl Client {
         Ok(false)
     }
 
-    /// The request's body, if not a byte of it was asked for.
-    pub(crate) fn take_body(&mut self) -> Option<RequestBody> {
-        match std::mem::replace(&mut self.sending, Sending::Refused) {
-            Sending::Body { body, .. } => Some(body),
-            Sending::Nothing | Sending::Refused => None,
+    /// Takes back what [`Client::begin`] took. Whether `request` is then as it was, but for what was
+    /// read of its body.
+    pub(crate) fn give_up(&mut self, request: &mut Request<RequestBody>) -> bool {
+        match std::mem::replace(&mut self.sending, Sending::Refused { lossy: true }) {
+            Sending::Body { body, .. } => {
+                *request.body_mut() = body;
+                true
+            }
+            Sending::Nothing => true,
+            Sending::Refused { lossy } => !lossy,
         }
     }
 

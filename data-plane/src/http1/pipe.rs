@@ -37,6 +37,8 @@ pub(crate) struct Pipe {
     data: Bytes,
     /// And what goes behind it.
     tail: &'static [u8],
+    /// The transport holds back some of what it took. TLS does.
+    unflushed: bool,
 }
 
 impl Pipe {
@@ -50,6 +52,7 @@ impl Pipe {
             written: 0,
             data: Bytes::new(),
             tail: &[],
+            unflushed: false,
         }
     }
 
@@ -76,7 +79,8 @@ impl Pipe {
     /// Whether anything may still be put behind what is to be written.
     #[inline]
     pub(super) fn has_room(&self) -> bool {
-        self.data.is_empty() && self.output.len() < GATHERED
+        // What is gathered goes out before these two.
+        self.data.is_empty() && self.tail.is_empty() && self.output.len() < GATHERED
     }
 
     /// Puts a piece of a body behind what is to be written, and `tail` behind that.
@@ -89,9 +93,9 @@ impl Pipe {
         }
     }
 
-    /// Whether anything is to be written.
+    /// Whether everything was written, and is on its way.
     pub(super) fn is_drained(&self) -> bool {
-        self.left() == 0
+        self.left() == 0 && !self.unflushed
     }
 
     /// Bytes that are still to be written.
@@ -101,14 +105,16 @@ impl Pipe {
 
     /// Writes everything that is to be written.
     pub(super) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.is_drained() {
+        while self.left() != 0 {
             let written = ready!(self.poll_write(cx))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.advance(written);
         }
-        Pin::new(&mut self.transport).poll_flush(cx)
+        let flushed = Pin::new(&mut self.transport).poll_flush(cx);
+        self.unflushed = flushed.is_pending();
+        flushed
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {

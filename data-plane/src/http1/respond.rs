@@ -73,9 +73,10 @@ pub(super) async fn respond(
         chunked: framing == Framing::Chunked,
         ended: false,
         begun: false,
+        refused: false,
     };
     let whole = poll_fn(|cx| writer.poll(channel, body.as_mut(), cx)).await;
-    match (whole, persistent) {
+    match (whole, persistent && !writer.refused) {
         (false, _) => Answered::Broken,
         (true, true) => Answered::Persistent,
         (true, false) => Answered::Last,
@@ -140,6 +141,8 @@ struct Writer {
     ended: bool,
     /// Some of the answer was written.
     begun: bool,
+    /// Another answer takes its place.
+    refused: bool,
 }
 
 impl Writer {
@@ -178,7 +181,7 @@ impl Writer {
             };
             match frame.transpose() {
                 Ok(frame) => channel.with(|inner| self.put(inner, frame)),
-                Err(error) => return self.break_off(channel, &error, cx),
+                Err(error) => self.break_off(channel, &error)?,
             }
         }
         Ok(false)
@@ -214,26 +217,26 @@ impl Writer {
 
     /// The body broke off. As long as nothing was written, the client can be told; after that the
     /// connection must not end as if the message were whole.
-    fn break_off(&mut self, channel: &Channel, error: &BodyError, cx: &mut Context<'_>) -> Result<bool, ()> {
+    fn break_off(&mut self, channel: &Channel, error: &BodyError) -> Result<(), ()> {
         channel.with(|inner| {
             inner.pipe.discard();
             if self.begun {
                 inner.pipe.reset_on_drop();
-            } else {
-                let (parts, text) = broken_answer(error.reason()).into_parts();
-                let length = Framing::Length(text.len() as u64);
-                write_response(
-                    &mut inner.pipe.output,
-                    parts.status,
-                    &parts.headers,
-                    length,
-                    Persistence::Close,
-                    None,
-                );
-                inner.pipe.put(text, b"");
-                let _ = inner.pipe.poll_drain(cx);
+                return Err(());
             }
-        });
-        Err(())
+            let (parts, text) = broken_answer(error.reason()).into_parts();
+            let length = Framing::Length(text.len() as u64);
+            write_response(
+                &mut inner.pipe.output,
+                parts.status,
+                &parts.headers,
+                length,
+                Persistence::Close,
+                None,
+            );
+            inner.pipe.put(text, b"");
+            (self.ended, self.refused) = (true, true);
+            Ok(())
+        })
     }
 }

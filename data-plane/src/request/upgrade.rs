@@ -11,6 +11,7 @@ use std::{
 
 use bytes::{Buf as _, BytesMut};
 use http::{HeaderValue, Request, Version, header::UPGRADE};
+use http_body::Body;
 use sluice_http1::Facts;
 use sluice_model::Protocol;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
@@ -26,9 +27,10 @@ pub(super) struct Upgrade {
 /// The wish of a request that came over HTTP/1.1, if the backend can be asked.
 ///
 /// `h2c` is not passed on: the upstream would take the rest of the connection for requests that
-/// no rule has seen.
-pub(super) fn requested<B>(request: &Request<B>, facts: Facts, plan: &Plan<'_>) -> Option<Upgrade> {
-    if !facts.upgrade || request.version() != Version::HTTP_11 {
+/// no rule has seen. Nor is what comes with a body: an upstream that switches before it has read all
+/// of that would take the rest for the other protocol.
+pub(super) fn requested<B: Body>(request: &Request<B>, facts: Facts, plan: &Plan<'_>) -> Option<Upgrade> {
+    if !facts.upgrade || request.version() != Version::HTTP_11 || !request.body().is_end_stream() {
         return None;
     }
     let mut options = request.headers().get_all(http::header::CONNECTION).iter();

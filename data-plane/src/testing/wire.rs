@@ -1,16 +1,20 @@
 //! Connections through memory, and a clock that only moves when nothing else does.
 
 use std::{
+    io,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
+use bytes::{Buf as _, BytesMut};
 use sluice_proto::v1;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf, duplex},
     task::LocalSet,
     time::{Instant, timeout},
 };
@@ -30,6 +34,18 @@ pub(crate) struct End {
     reset: Arc<AtomicBool>,
 }
 
+/// The proxy's end of a connection.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    stream: DuplexStream,
+    /// Taken, and not written yet: what a layer such as TLS holds back until it is flushed.
+    held: BytesMut,
+    /// Most bytes of that.
+    holds: usize,
+    /// The proxy has broken the connection off.
+    reset: Arc<AtomicBool>,
+}
+
 /// Runs `test` with a clock that is stopped.
 pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
@@ -39,9 +55,20 @@ pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
 
 /// A connection of which one end is a [`Transport`].
 pub(crate) fn wire(buffer: usize) -> (Transport, End) {
+    wire_that_holds(buffer, 0)
+}
+
+/// A connection that takes `holds` more bytes than there is room for, as TLS does.
+pub(crate) fn wire_that_holds(buffer: usize, holds: usize) -> (Transport, End) {
     let (near, stream) = duplex(buffer);
     let reset = Arc::new(AtomicBool::new(false));
-    (Transport::Memory(near, Arc::clone(&reset)), End { stream, reset })
+    let memory = Memory {
+        stream: near,
+        held: BytesMut::new(),
+        holds,
+        reset: Arc::clone(&reset),
+    };
+    (Transport::Memory(memory), End { stream, reset })
 }
 
 /// One route for everything, to one endpoint.
@@ -80,5 +107,55 @@ impl End {
 
     pub(crate) fn was_reset(&self) -> bool {
         self.reset.load(Ordering::Relaxed)
+    }
+}
+
+impl Memory {
+    pub(crate) fn reset_on_drop(&self) {
+        self.reset.store(true, Ordering::Relaxed);
+    }
+
+    fn poll_release(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.held.is_empty() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.held))?;
+            self.held.advance(written);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Memory {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Memory {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.holds == 0 {
+            return Pin::new(&mut self.stream).poll_write(cx, buf);
+        }
+        let _ = self.poll_release(cx)?;
+        let take = buf.len().min(self.holds - self.held.len());
+        if take == 0 && !buf.is_empty() {
+            return Poll::Pending;
+        }
+        self.held.extend_from_slice(&buf[..take]);
+        let _ = self.poll_release(cx)?;
+        Poll::Ready(Ok(take))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_release(cx))?;
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_release(cx))?;
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

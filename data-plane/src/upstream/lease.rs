@@ -78,10 +78,8 @@ impl Lease {
                 match poll_fn(|cx| client.poll_head(cx, interim)).await {
                     Ok(head) => Ok(to_response(head)),
                     Err(reason) => {
-                        if let Some(body) = client.take_body() {
-                            *request.body_mut() = body;
-                        }
-                        Err(SendError { reason, whole: true })
+                        let whole = client.give_up(request);
+                        Err(SendError { reason, whole })
                     }
                 }
             }

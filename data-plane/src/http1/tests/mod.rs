@@ -5,6 +5,8 @@ mod endings;
 mod framing;
 mod interim;
 mod limits;
+mod slow;
+mod switches;
 mod uploads;
 mod upstream;
 
@@ -28,8 +30,9 @@ use crate::{
     telemetry::Counters,
     testing::{
         snapshot::Site,
-        wire::{BUFFER, End, MOMENT, run, site, wire},
+        wire::{BUFFER, End, MOMENT, run, site, wire, wire_that_holds},
     },
+    transport::Transport,
     worker::{Worker, testing},
 };
 
@@ -48,9 +51,13 @@ impl Served {
     }
 
     fn with_buffer(site: &Site, buffer: usize) -> Self {
+        Self::over(site, wire(buffer), buffer)
+    }
+
+    /// One whose client has `wire`; those to endpoints hold `buffer` bytes.
+    fn over(site: &Site, (transport, client): (Transport, End), buffer: usize) -> Self {
         let worker = testing::worker(site);
         let (connection, limits) = testing::connection(&worker);
-        let (transport, client) = wire(buffer);
         let deadline = worker.deadlines.after(limits.head_timeout);
         let channel = Channel::new(transport, BytesMut::new(), limits, deadline);
         let watched = Rc::downgrade(&channel);
@@ -70,7 +77,10 @@ impl Served {
 
     /// A connection to the endpoint, kept for the next request.
     fn endpoint(&self) -> End {
-        let (transport, end) = wire(self.buffer);
+        self.endpoint_over(wire(self.buffer))
+    }
+
+    fn endpoint_over(&self, (transport, end): (Transport, End)) -> End {
         testing::keep(&self.worker, transport);
         end
     }
