@@ -21,6 +21,7 @@ pub use facts::Facts;
 pub use request::RequestHead;
 pub use response::{Answered, ResponseHead};
 pub use scan::HeadScan;
+pub use trailers::retain_trailers;
 pub use write::{
     Framing, Persistence, write_chunk_end, write_chunk_head, write_last_chunk, write_request, write_response,
 };

@@ -51,6 +51,15 @@ impl Trailers {
     }
 }
 
+/// Leaves those of `trailers` that may be any. For trailers that came another way than in chunks, which
+/// [`Chunked`](crate::Chunked) reads.
+pub fn retain_trailers(trailers: &mut HeaderMap) {
+    let barred: Vec<_> = trailers.keys().filter(|name| !may_trail(name)).cloned().collect();
+    for name in barred {
+        trailers.remove(name);
+    }
+}
+
 /// Whether a field means anything after the content. Not if it says where a message goes or ends,
 /// who sent it, how it is to be handled or what its content is (RFC 9110 section 6.5.1): whoever
 /// adds trailers to the head would be fooled.

@@ -1,8 +1,8 @@
 //! Admit: requests that this proxy does not serve.
 
 use http::{
-    HeaderValue, Method, Request, Version,
-    header::{HOST, MAX_FORWARDS},
+    HeaderMap, HeaderValue, Method, Request, Version,
+    header::{COOKIE, EXPECT, HOST, MAX_FORWARDS},
 };
 use sluice_core::Matched;
 use sluice_http1::{Facts, HeadError};
@@ -28,6 +28,10 @@ pub(super) fn admit<B>(
     }
     if request.version() == Version::HTTP_2 {
         check_http2(request, exchange.connection().limits())?;
+        if facts.expect {
+            check_expectation(request.headers())?;
+        }
+        join_cookies(request.headers_mut());
     }
     // `OPTIONS *` asks about the server itself (RFC 9110 section 9.3.7).
     if request.method() == Method::OPTIONS && request.uri().path() == "*" {
@@ -45,16 +49,50 @@ fn check_http2<B>(request: &Request<B>, limits: &Limits) -> Result<(), Reason> {
     let target = request
         .uri()
         .path_and_query()
-        .map_or(0, |target| target.as_str().len());
+        .map_or("", |target| target.as_str());
     if headers.len() > limits.header_count as usize {
         return Err(HeadError::TooManyLines.into());
     }
-    if target > limits.uri_bytes as usize {
+    if target.len() > limits.uri_bytes as usize {
         return Err(HeadError::TargetTooLong.into());
+    }
+    if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(HeadError::Target.into());
+    }
+    // The http crate takes names with a quotation mark from HTTP/2; they are no tokens.
+    if headers.keys().any(|name| name.as_str().contains('"')) {
+        return Err(HeadError::HeaderName.into());
     }
     match headers.get_all(HOST).iter().nth(1) {
         Some(_) => Err(Reason::BadHost),
         None => Ok(()),
+    }
+}
+
+/// RFC 9110 section 10.1.1.
+fn check_expectation(headers: &HeaderMap) -> Result<(), Reason> {
+    let mut lines = headers.get_all(EXPECT).iter();
+    match lines.all(|line| line.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        true => Ok(()),
+        false => Err(HeadError::Expectation.into()),
+    }
+}
+
+/// Makes one line of the crumbs that a cookie may come in over HTTP/2: whoever speaks HTTP/1 expects one
+/// (RFC 9113 section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(COOKIE).iter();
+    let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else {
+        return;
+    };
+    let mut cookie = first.as_bytes().to_vec();
+    for crumb in [second].into_iter().chain(crumbs) {
+        cookie.extend_from_slice(b"; ");
+        cookie.extend_from_slice(crumb.as_bytes());
+    }
+    // Values joined by what values may hold.
+    if let Ok(cookie) = HeaderValue::from_bytes(&cookie) {
+        headers.insert(COOKIE, cookie);
     }
 }
 

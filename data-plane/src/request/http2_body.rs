@@ -9,6 +9,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
+use sluice_http1::retain_trailers;
 
 use super::Reason;
 use crate::worker::Patience;
@@ -34,7 +35,10 @@ impl Http2Body {
             ready!(self.patience.poll_late(cx));
             return Poll::Ready(Some(Err(Reason::BodyTimeout)));
         };
-        let frame = frame.transpose().map_err(|_| Reason::RequestBody)?;
+        let mut frame = frame.transpose().map_err(|_| Reason::RequestBody)?;
+        if let Some(trailers) = frame.as_mut().and_then(Frame::trailers_mut) {
+            retain_trailers(trailers);
+        }
         let data = frame.as_ref().and_then(Frame::data_ref);
         let fast = self.patience.came(data.map_or(0, Bytes::len));
         Poll::Ready(match frame {

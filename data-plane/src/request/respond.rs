@@ -52,6 +52,10 @@ pub(super) fn from_upstream(
         headers::add_upgrade(&mut parts.headers, protocol);
         return Ok(Answer::Switch(Response::from_parts(parts, ())));
     }
+    if response.status() == StatusCode::NO_CONTENT {
+        // It must not have one (RFC 9110 section 8.6); over HTTP/2 that would be malformed.
+        response.headers_mut().remove(CONTENT_LENGTH);
+    }
     headers::prepare_response(response.headers_mut(), plan);
     Ok(Answer::Upstream(response))
 }
@@ -64,6 +68,10 @@ pub(super) fn answer(mut exchange: Box<Exchange>, answer: Answer) -> Response<Re
             exchange.answered(parts.status.as_u16(), None);
             if exchange.worker().settings.provenance {
                 headers::add_provenance(&mut parts.headers, &exchange);
+            }
+            if is_bodiless(&exchange, parts.status) {
+                exchange.complete();
+                return Response::from_parts(parts, ResponseBody::empty());
             }
             Response::from_parts(parts, ResponseBody::upstream(exchange, body))
         }
@@ -94,6 +102,12 @@ pub(super) fn answer(mut exchange: Box<Exchange>, answer: Answer) -> Response<Re
             bare(exchange, response, None)
         }
     }
+}
+
+/// Whether the client takes what follows the head for the next answer (RFC 9112 section 6.3). Our HTTP/1
+/// reads no such body; over HTTP/2 an upstream can send one.
+fn is_bodiless(exchange: &Exchange, status: StatusCode) -> bool {
+    exchange.is_head() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 /// The answer to a request that went wrong: a small JSON text, and the reason in a header.

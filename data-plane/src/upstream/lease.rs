@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
-use sluice_http1::ResponseHead;
+use sluice_http1::{ResponseHead, retain_trailers};
 
 use super::{InFlight, http2::Stream};
 use crate::{
@@ -141,7 +141,12 @@ impl UpstreamBody {
             (Self::Http1, Some(Link::Http1(client))) => client.poll_frame(cx),
             (Self::Http1, _) => Poll::Ready(None),
             (Self::Http2(body), _) => {
-                let frame = ready!(Pin::new(body).poll_frame(cx));
+                let mut frame = ready!(Pin::new(body).poll_frame(cx));
+                if let Some(Ok(frame)) = &mut frame
+                    && let Some(trailers) = frame.trailers_mut()
+                {
+                    retain_trailers(trailers);
+                }
                 Poll::Ready(frame.map(|frame| frame.map_err(|error| super::http2::reason(&error))))
             }
         }

@@ -21,7 +21,7 @@ use crate::{
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-async fn connect(address: SocketAddr) -> SendRequest<Body> {
+pub(crate) async fn connect(address: SocketAddr) -> SendRequest<Body> {
     let stream = TcpStream::connect(address).await.unwrap();
     let builder = Builder::new(TokioExecutor::new());
     let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
@@ -29,7 +29,7 @@ async fn connect(address: SocketAddr) -> SendRequest<Body> {
     sender
 }
 
-fn h2c(upstream: &Upstream) -> Site {
+pub(crate) fn h2c(upstream: &Upstream) -> Site {
     let mut site = Site::to(&[&upstream.name()]);
     site.backend.protocol = Protocol::H2c.into();
     site

@@ -18,6 +18,7 @@ mod answers;
 mod balancing;
 mod bodies;
 mod changes;
+mod crossing;
 mod draining;
 mod experiments;
 mod filters;
