@@ -123,6 +123,9 @@ impl Client {
             if let Some(head) = self.parse()? {
                 match head.status {
                     StatusCode::SWITCHING_PROTOCOLS => {
+                        if !self.is_sent() {
+                            return Poll::Ready(Err(Reason::UpstreamMalformed));
+                        }
                         // Asked for or not: it speaks no HTTP any more.
                         self.persistent = false;
                         return Poll::Ready(Ok(head));
@@ -281,8 +284,12 @@ impl Client {
 
     /// Whether the next request may be sent: both messages are complete, and nothing follows them.
     pub(crate) fn is_reusable(&self) -> bool {
-        let sent = matches!(self.sending, Sending::Nothing) && self.pipe.is_drained();
-        self.persistent && sent && self.is_done() && self.pipe.input.is_empty()
+        self.persistent && self.is_sent() && self.is_done() && self.pipe.input.is_empty()
+    }
+
+    /// Whether the whole request is on its way.
+    fn is_sent(&self) -> bool {
+        matches!(self.sending, Sending::Nothing) && self.pipe.is_drained()
     }
 
     /// Lets go of what an idle connection does not need.

@@ -131,6 +131,7 @@ fn count_hops<B>(request: &mut Request<B>) -> Result<Option<Answer>, Reason> {
     let hops = request
         .headers()
         .get(MAX_FORWARDS)
+        .filter(|hops| hops.as_bytes().iter().all(u8::is_ascii_digit))
         .and_then(|hops| hops.to_str().ok()?.parse::<u32>().ok());
     match (counted, hops) {
         (true, Some(0)) if request.method() == Method::OPTIONS => Ok(Some(Answer::ServerOptions)),
@@ -190,5 +191,6 @@ mod tests {
         assert_eq!(hops(Method::TRACE, "1"), (Ok(false), "0".into()));
         assert_eq!(hops(Method::GET, "0"), (Ok(false), "0".into()));
         assert_eq!(hops(Method::OPTIONS, "x"), (Ok(false), "x".into()));
+        assert_eq!(hops(Method::OPTIONS, "+7"), (Ok(false), "+7".into()));
     }
 }

@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue, Uri, header::ORIGIN, uri::PathAndQuery};
 use sluice_core::{
     BackendState, Choice, CompiledRule, Matched, MirrorTarget, RequestView, Snapshot, Target, cors, filter,
 };
+use sluice_http1::HeadError;
 use sluice_model::{Cors, Filters, Rule, Scheme};
 
 use super::{Reason, exchange::Exchange, respond::Answer, url::Url};
@@ -146,7 +147,10 @@ fn mirrors(
 
 impl Plan<'_> {
     /// The plan with the path that the upstream gets: normalised, and rewritten if the rule says so.
-    pub(super) fn with_target(mut self, written: &Uri, url: &Url<'_>) -> Self {
+    ///
+    /// # Errors
+    /// When that is too long for a target: another path than the one that was matched must not go out.
+    pub(super) fn with_target(mut self, written: &Uri, url: &Url<'_>) -> Result<Self, Reason> {
         let rewrite = filter::rewrite(&self.rule.filters, self.filters);
         let edit = rewrite.and_then(|rewrite| rewrite.path.as_ref());
         let path = match edit {
@@ -158,9 +162,9 @@ impl Plan<'_> {
                 Some(query) => [&*path, "?", query].concat(),
                 None => path.into_owned(),
             };
-            self.path = PathAndQuery::try_from(text).ok();
+            self.path = Some(PathAndQuery::try_from(text).map_err(|_| HeadError::TargetTooLong)?);
         }
-        self
+        Ok(self)
     }
 
     /// Path and query for the upstream.

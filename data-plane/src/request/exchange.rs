@@ -234,6 +234,11 @@ impl Exchange {
         }
     }
 
+    /// What is known of the request's body on its way upstream.
+    pub(super) fn sent_counter(&self) -> Option<Rc<Sent>> {
+        self.sent.clone()
+    }
+
     /// What went wrong with the request's body.
     pub(super) fn body_fault(&self) -> Option<Reason> {
         self.sent.as_ref().and_then(|sent| sent.fault.get())

@@ -1,6 +1,6 @@
 //! Forward: pick an endpoint, connect, send, wait for the head; once more if that is safe.
 
-use std::{pin::pin, rc::Rc, time::Instant};
+use std::{future::poll_fn, pin::pin, rc::Rc, task::Poll, time::Instant};
 
 use http::{Request, Response, StatusCode};
 use sluice_core::{EndpointState, balance};
@@ -8,12 +8,12 @@ use sluice_core::{EndpointState, balance};
 use super::{
     Reason, RequestBody,
     choose::Plan,
-    exchange::Exchange,
+    exchange::{Exchange, Sent},
     reason::{Fault, Retry},
 };
 use crate::{
     upstream::{SendError, UpstreamBody},
-    worker::Worker,
+    worker::{Elapsed, Worker},
 };
 
 /// An attempt that brought no response.
@@ -79,24 +79,44 @@ async fn attempt(
 ) -> Result<Response<UpstreamBody>, Failed> {
     let limit = exchange.limited(&plan.rule.timeouts);
     let worker = Rc::clone(exchange.worker());
+    let upload = exchange.sent_counter();
     let mut sent = pin!(send(&worker, exchange, plan, endpoint, request, fresh));
     let late = match limit {
         Some(limit) => match tokio::time::timeout_at(limit.at, sent.as_mut()).await {
             Ok(sent) => return sent,
             Err(_) => limit.reason,
         },
-        None => {
-            let deadline = worker.deadlines.after(worker.settings.timeouts.response_head);
-            match deadline.limit(sent.as_mut()).await {
-                Ok(sent) => return sent,
-                Err(_) => Reason::ResponseTimeout,
-            }
-        }
+        None => match patiently(&worker, upload.as_deref(), sent.as_mut()).await {
+            Ok(sent) => return sent,
+            Err(Elapsed) => Reason::ResponseTimeout,
+        },
     };
     Err(Failed {
         reason: late,
         again: false,
     })
+}
+
+/// Waits for the head of a response. Its time begins anew with every piece of the request's body: how
+/// long that may take is the client's limits' to say.
+async fn patiently<F: Future>(worker: &Worker, upload: Option<&Sent>, sent: F) -> Result<F::Output, Elapsed> {
+    let time = worker.settings.timeouts.response_head;
+    let deadline = worker.deadlines.after(time);
+    let mut sent = pin!(sent);
+    let mut seen = 0;
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = sent.as_mut().poll(cx) {
+            return Poll::Ready(Ok(output));
+        }
+        // Over HTTP/2 another task sends, and this one is woken by the deadline alone.
+        let bytes = upload.map_or(0, |upload| upload.bytes.get());
+        if bytes != seen {
+            seen = bytes;
+            deadline.reset(time);
+        }
+        deadline.poll_elapsed(cx).map(|()| Err(Elapsed))
+    })
+    .await
 }
 
 async fn send(

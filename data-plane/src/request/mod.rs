@@ -82,7 +82,7 @@ async fn stages(
         exchange.limit_body(request.body(), most)?;
         match choose::choose(exchange, &snapshot, &matched, &view)? {
             Action::Answer(answer) => return Ok(answer),
-            Action::Forward(plan) => plan.with_target(request.uri(), &url),
+            Action::Forward(plan) => plan.with_target(request.uri(), &url)?,
         }
     };
     let upgrade = upgrade::requested(request, facts, &plan);

@@ -31,7 +31,7 @@ use tokio::{sync::Notify, task::spawn_local};
 
 pub(crate) use self::{
     connection::{Connection, Offer},
-    deadline::{Deadline, Deadlines, TICK},
+    deadline::{Deadline, Deadlines, Elapsed, TICK},
     pace::Pace,
     patience::Patience,
     random::Random,

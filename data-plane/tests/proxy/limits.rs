@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;
+use sluice_proto::v1;
 use sluice_proxy::{Config, MemoryLimit};
 use tokio::{io::AsyncReadExt as _, net::TcpStream, time::timeout};
 
@@ -238,4 +239,29 @@ async fn a_process_without_memory_refuses_new_work_and_lives() {
     );
     edge.metrics_with("sluice_request_errors_total{reason=\"overloaded\",fault=\"gateway\"} 1")
         .await;
+}
+
+#[tokio::test]
+async fn a_path_that_grows_too_long_is_refused_and_not_sent_as_it_came() {
+    let upstream = Upstream::echoing().await;
+    let mut site = Site::to(&[&upstream.name()]);
+    (site.limits.uri_bytes, site.limits.header_bytes) = (65_534, 80_000);
+    site.rule.matches = vec![v1::Match {
+        path: Some(v1::PathMatch {
+            kind: v1::path_match::Kind::Prefix.into(),
+            value: "/a".into(),
+        }),
+        ..v1::Match::default()
+    }];
+    site.rule.rewrite = Some(v1::Rewrite {
+        path: Some(v1::PathEdit {
+            edit: Some(v1::path_edit::Edit::Prefix("/abc".into())),
+        }),
+        ..v1::Rewrite::default()
+    });
+    let edge = Edge::start(&site).await;
+    let path = format!("/a/{}", "x".repeat(65_531));
+    let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    let answer = timeout(LONG, raw(edge.address, &request)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 414 "), "{}", &answer[..200]);
 }

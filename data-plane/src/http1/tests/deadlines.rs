@@ -195,6 +195,26 @@ fn a_client_is_not_blamed_for_an_endpoint_that_pauses() {
 }
 
 #[test]
+fn a_long_upload_takes_no_time_from_the_endpoints_answer() {
+    run(async {
+        let mut served = start();
+        let mut endpoint = served.endpoint();
+        served
+            .client
+            .say("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 40000\r\n\r\n")
+            .await;
+        for _ in 0..40 {
+            served.client.say("x".repeat(1000)).await;
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            endpoint.hear().await;
+        }
+        endpoint.say(OK).await;
+        let told = served.client.hear().await;
+        assert!(told.starts_with("HTTP/1.1 200 "), "{told}");
+    });
+}
+
+#[test]
 fn an_endpoint_that_does_not_answer_is_given_up() {
     run(async {
         let mut served = start();

@@ -37,6 +37,23 @@ fn what_follows_a_switch_that_was_declined_is_the_next_request() {
 }
 
 #[test]
+fn a_switch_before_the_request_was_sent_is_no_answer() {
+    run(async {
+        let mut served = Served::start(&site(v1::Limits::default()));
+        let mut endpoint = served.endpoint_over(wire(1024));
+        let long = format!("x-long: {}\r\n\r\n", "x".repeat(2000));
+        served
+            .client
+            .say(SWITCH.replace("\r\n\r\n", "\r\n") + &long)
+            .await;
+        tokio::time::sleep(MOMENT).await;
+        endpoint.say(SWITCHED).await;
+        let told = served.client.hear().await;
+        assert!(told.starts_with("HTTP/1.1 502 "), "{told}");
+    });
+}
+
+#[test]
 fn a_request_with_a_body_cannot_switch() {
     for body in [
         "content-length: 2\r\n\r\nhi",
