@@ -13,6 +13,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Uid, User};
 use tempfile::TempDir;
 
+use crate::authority::Identity;
 use crate::eventually::eventually;
 use crate::process::{Process, command};
 
@@ -160,6 +161,37 @@ impl Postgres {
         ]);
         psql.args(["--dbname", &self.url(), "--command", statements]);
         run(psql)
+    }
+
+    /// From now on takes TLS connections only, with this certificate, and a password from everybody
+    /// but the superuser.
+    ///
+    /// # Errors
+    /// When the server does not take it.
+    pub fn demand_tls(&self, identity: &Identity) -> anyhow::Result<()> {
+        let file = |name: &str| self.directory.path().join(name);
+        for (name, text) in [("server.crt", &identity.chain), ("server.key", &identity.key)] {
+            std::fs::write(file(name), text)?;
+            std::fs::set_permissions(file(name), Permissions::from_mode(0o600))?;
+            if let Some(user) = other_user()? {
+                chown(file(name), Some(user.uid.as_raw()), Some(user.gid.as_raw()))?;
+            }
+        }
+        let access = format!(
+            "local all all trust\nhostnossl all all all reject\n\
+             hostssl all {SUPERUSER} all trust\nhostssl all all all scram-sha-256\n"
+        );
+        std::fs::write(self.data().join("pg_hba.conf"), access)?;
+        let (certificate, key) = (file("server.crt"), file("server.key"));
+        for statement in [
+            format!("ALTER SYSTEM SET ssl_cert_file = '{}'", certificate.display()),
+            format!("ALTER SYSTEM SET ssl_key_file = '{}'", key.display()),
+            "ALTER SYSTEM SET ssl = on".to_owned(),
+            "SELECT pg_reload_conf()".to_owned(),
+        ] {
+            self.sql(&statement)?;
+        }
+        Ok(())
     }
 
     async fn end(&mut self, signal: Signal) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@ mod answers;
 mod bodies;
 mod change;
 mod corrupt;
+mod database;
 mod drain;
 mod experiment;
 mod failures;
