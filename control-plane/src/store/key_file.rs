@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sluice_model::{SealingKeysError, Secret, sealing_keys};
+use sluice_model::{KeyFileAccess, SealingKeysError, Secret, sealing_keys};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -23,7 +23,6 @@ use super::target::{self, Target};
 const BESIDE: &str = "key";
 
 const OWNER_ONLY: u32 = 0o600;
-const GROUP_AND_OTHERS: u32 = 0o077;
 /// Longest file that is read: all keys, and comments.
 const MAX_FILE: u64 = 64 * 1024;
 
@@ -38,6 +37,9 @@ pub enum KeyFileError {
         /// Why.
         source: io::Error,
     },
+    /// Anybody may write it.
+    #[error("key file {}: can be written by anybody, so its keys may be anybody's; `chmod 600` it and replace them", .0.display())]
+    Writable(PathBuf),
     /// What it says is no list of keys.
     #[error("key file {}: {source}", path.display())]
     Keys {
@@ -74,7 +76,7 @@ impl KeyRing {
     /// than its owner may read it.
     ///
     /// # Errors
-    /// When it cannot be read, or a line of it is not a key.
+    /// When it cannot be read, a line of it is not a key, or anybody may write it.
     pub fn read(path: &Path) -> Result<Self, KeyFileError> {
         let failed = |source| KeyFileError::Io {
             path: path.into(),
@@ -82,9 +84,13 @@ impl KeyRing {
         };
         let file = File::open(path).map_err(failed)?;
         let mode = file.metadata().map_err(failed)?.permissions().mode();
-        if mode & GROUP_AND_OTHERS != 0 {
-            let mode = format!("{:04o}", mode & 0o7777);
-            tracing::warn!(path = %path.display(), mode, "others may read the key file; chmod 600 it");
+        match KeyFileAccess::of(mode) {
+            KeyFileAccess::Owner => {}
+            KeyFileAccess::Shared => {
+                let mode = format!("{:04o}", mode & 0o7777);
+                tracing::warn!(path = %path.display(), mode, "others may read the key file; chmod 600 it");
+            }
+            KeyFileAccess::Writable => return Err(KeyFileError::Writable(path.into())),
         }
         let mut text = Zeroizing::new(String::new());
         file.take(MAX_FILE).read_to_string(&mut text).map_err(failed)?;
@@ -155,5 +161,20 @@ mod tests {
             OWNER_ONLY
         );
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_key_file_that_anybody_may_write_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("keys");
+        KeyRing::read_or_make(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o602)).unwrap();
+        let refused = KeyRing::read(&path).unwrap_err();
+        assert!(
+            matches!(&refused, KeyFileError::Writable(file) if *file == path),
+            "{refused}"
+        );
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(KeyRing::read(&path).is_ok());
     }
 }

@@ -13,6 +13,7 @@ use prost::Message as _;
 use sluice_core::{Snapshot, Update};
 use sluice_model::Digest;
 use sluice_proto::v1;
+use zeroize::Zeroizing;
 
 use super::seal::{KeyFileError, Keys, OpenError};
 
@@ -75,10 +76,7 @@ impl StateDir {
         match lock.try_lock() {
             Ok(()) => Ok(Self {
                 path: path.to_owned(),
-                keys: match key_file {
-                    Some(file) => Keys::read(file)?,
-                    None => Keys::read_or_make(&path.join(KEY))?,
-                },
+                keys: keys(path, key_file)?,
                 _lock: lock,
             }),
             Err(TryLockError::WouldBlock) => Err(StateDirError::InUse(path.to_owned())),
@@ -86,8 +84,8 @@ impl StateDir {
         }
     }
 
-    /// What was saved last. A file that is not what was written, or that no key opens, is moved aside,
-    /// and nothing is held.
+    /// What was saved last, from now on under the newest key. A file that is not what was written, or
+    /// that no key opens, is moved aside, and nothing is held.
     pub(crate) fn load(&self) -> Option<Update> {
         let path = self.path.join(SNAPSHOT);
         let bytes = match fs::read(&path) {
@@ -99,11 +97,29 @@ impl StateDir {
             }
         };
         let opened = self.keys.open(bytes).map_err(Unusable::Sealed);
-        match opened.and_then(|bytes| read(&bytes).ok_or(Unusable::Damaged)) {
-            Ok(update) => Some(update),
+        let read = opened.and_then(|opened| Ok((read(&opened.bytes).ok_or(Unusable::Damaged)?, opened)));
+        match read {
+            Ok((update, opened)) => {
+                if !opened.newest {
+                    self.reseal(&opened.bytes);
+                }
+                Some(update)
+            }
             Err(reason) => {
                 self.reject(reason);
                 None
+            }
+        }
+    }
+
+    /// Seals what an older key had sealed, so that this key can be taken away.
+    fn reseal(&self, bytes: &[u8]) {
+        match self.write(bytes) {
+            Ok(()) => {
+                tracing::info!("the saved snapshot is sealed under the newest key; older ones are not needed")
+            }
+            Err(error) => {
+                tracing::error!(%error, "older keys must stay: the saved snapshot cannot be sealed anew")
             }
         }
     }
@@ -123,18 +139,39 @@ impl StateDir {
     /// When it cannot be written; the one before stays.
     pub(crate) fn save(&self, snapshot: &Snapshot) -> io::Result<()> {
         let update = Update::full(snapshot.history(), snapshot.position(), snapshot.resources());
-        let mut bytes = update.to_wire().encode_to_vec();
+        let wire = update.to_wire();
+        let mut bytes = Zeroizing::new(Vec::with_capacity(wire.encoded_len() + DIGEST));
+        wire.encode(&mut *bytes).map_err(io::Error::other)?;
         let digest = Digest::of(&bytes);
         bytes.extend_from_slice(&digest.0);
-        let bytes = self.keys.seal(bytes)?;
+        self.write(&bytes)
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        let sealed = self.keys.seal(bytes)?;
         let temporary = self.path.join(TEMPORARY);
         let mut file = private(&temporary)?;
         file.set_len(0)?;
-        file.write_all(&bytes)?;
+        file.write_all(&sealed)?;
         file.sync_all()?;
         fs::rename(&temporary, self.path.join(SNAPSHOT))?;
         File::open(&self.path)?.sync_all()
     }
+}
+
+/// The keys of `key_file`, or those of the directory itself.
+fn keys(path: &Path, key_file: Option<&Path>) -> Result<Keys, KeyFileError> {
+    if let Some(file) = key_file {
+        return Keys::read(file);
+    }
+    let beside = path.join(KEY);
+    let keys = Keys::read_or_make(&beside)?;
+    tracing::info!(
+        key = %beside.display(),
+        "the saved snapshot is sealed under a key that lies beside it: whoever gets the file alone reads \
+         nothing, whoever gets the directory everything; --key-file or SLUICE_KEY_FILE names one elsewhere"
+    );
+    Ok(keys)
 }
 
 /// Opens a file that only its owner may read, creating it if need be.
@@ -221,6 +258,23 @@ mod tests {
         assert!(!path.join(SNAPSHOT).exists() && path.join(CORRUPT).exists());
         let missing = StateDir::open(&path.join("other"), Some(&path.join("missing")));
         assert!(matches!(missing, Err(StateDirError::Key(KeyFileError::Io(..)))));
+    }
+
+    #[test]
+    fn what_an_older_key_sealed_is_sealed_under_the_newest_when_it_is_read() {
+        let (_directory, state, snapshot) = saved();
+        let path = state.path.clone();
+        drop(state);
+        let file = path.join(KEY);
+        let (old, new) = (fs::read_to_string(&file).unwrap(), "A".repeat(43) + "=\n");
+        let position = |keys: &str| {
+            fs::write(&file, keys).unwrap();
+            let loaded = StateDir::open(&path, None).unwrap().load();
+            loaded.map(|update| update.target)
+        };
+        assert_eq!(position(&format!("{new}{old}")), Some(snapshot.position()));
+        assert_eq!(position(&new), Some(snapshot.position()), "the old key can go");
+        assert_eq!(position(&old), None);
     }
 
     #[test]

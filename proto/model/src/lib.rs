@@ -32,7 +32,7 @@ pub use listener::{Attachment, Listener, Route};
 pub use matches::{HeaderMatch, MAX_PATH, Match, PathMatch, QueryMatch, REGEX_SIZE_LIMIT, ValueMatch, whole};
 pub use resource::{MAX_BODY, Resource};
 pub use rule::{MAX_MATCHES, Rule, Timeouts};
-pub use sealing::{MAX_SEALING_KEYS, SEALING_KEY, SealingKeysError, sealing_keys};
+pub use sealing::{KeyFileAccess, MAX_SEALING_KEYS, SEALING_KEY, SealingKeysError, sealing_keys};
 pub use secret::Secret;
 pub use slots::{SLOTS, SlotError, SlotTable};
 pub use target::{Experiment, MAX_BACKENDS, MAX_VARIANTS, MAX_WEIGHT, Split, Unit, Variant, WeightedBackend};

@@ -24,6 +24,29 @@ pub enum SealingKeysError {
     TooMany,
 }
 
+/// Who but its owner gets at a key file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyFileAccess {
+    /// Nobody.
+    Owner,
+    /// Its group, or anybody who wants to read it. Worth a warning and no more: where files are mounted
+    /// for a process, as in containers, this is often how it comes to read them at all.
+    Shared,
+    /// Anybody may write it, and so choose what secrets are sealed under. It is not to be used.
+    Writable,
+}
+
+impl KeyFileAccess {
+    /// What the permission bits of a file (`st_mode`) allow.
+    pub const fn of(mode: u32) -> Self {
+        match (mode & 0o002, mode & 0o077) {
+            (0, 0) => Self::Owner,
+            (0, _) => Self::Shared,
+            (_, _) => Self::Writable,
+        }
+    }
+}
+
 /// Reads a key file: one key per line in base64, the newest first. Empty lines and those that begin
 /// with `#` are skipped. The text is the caller's to wipe.
 ///
@@ -63,6 +86,21 @@ mod tests {
         let keys = sealing_keys(&format!("# new\n{}\n\n  {}  \n", line(2), line(1))).unwrap();
         let first: Vec<_> = keys.iter().map(|key| key.expose()[0]).collect();
         assert_eq!(first, [2, 1]);
+    }
+
+    #[test]
+    fn a_file_for_its_owner_is_good_one_that_others_read_is_odd_and_one_that_all_write_is_none() {
+        for (mode, access) in [
+            (0o100_600, KeyFileAccess::Owner),
+            (0o100_400, KeyFileAccess::Owner),
+            (0o100_640, KeyFileAccess::Shared),
+            (0o100_604, KeyFileAccess::Shared),
+            (0o100_660, KeyFileAccess::Shared),
+            (0o100_602, KeyFileAccess::Writable),
+            (0o100_666, KeyFileAccess::Writable),
+        ] {
+            assert_eq!(KeyFileAccess::of(mode), access, "{mode:o}");
+        }
     }
 
     #[test]
