@@ -17,6 +17,7 @@ mod server;
 mod servers;
 mod tickets;
 mod trust;
+mod validity;
 
 pub use client_cert::describe_client;
 pub use clients::Clients;
@@ -31,6 +32,7 @@ pub use server::{ALPN_H2, ALPN_HTTP1, server_config};
 pub use servers::{SubjectName, client_config};
 pub use tickets::{TICKET_KEY, Tickets};
 pub use trust::{Trust, check_trust};
+pub use validity::Validity;
 
 #[cfg(test)]
 mod tests;

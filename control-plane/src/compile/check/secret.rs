@@ -2,26 +2,58 @@
 
 use sluice_intent::SecretSpec;
 use sluice_model::Code;
-use sluice_tls::Leaf;
+use sluice_tls::{Fault, Validity};
 
 use super::{Reason, Report};
-use crate::compile::emit::secret::{self, CHAIN, Wrong};
+use crate::compile::emit::secret::{self, CHAIN, CRLS, ROOTS, Wrong};
 
-const DAY: i64 = 24 * 60 * 60;
-/// A certificate is renewed too late when it has less than this left, and less than a third of
-/// its life: short-lived ones are renewed in time all the same.
+const HOUR: i64 = 60 * 60;
+const DAY: i64 = 24 * HOUR;
+/// What is signed is renewed too late when it has less than this left, and less than a third of
+/// its life: what is short-lived is renewed in time all the same.
 const SOON: i64 = 14 * DAY;
+
+/// Signed parts of a Secret that are good for a time only.
+struct Signed {
+    data_key: &'static str,
+    noun: &'static str,
+    validity: fn(&[u8]) -> Result<Validity, Fault>,
+    /// What it means that one of them has expired.
+    expired: &'static str,
+}
+
+const CHAINS: Signed = Signed {
+    data_key: CHAIN,
+    noun: "certificate",
+    validity: Validity::of_certificate,
+    expired: "",
+};
+const AUTHORITIES: Signed = Signed {
+    data_key: ROOTS,
+    ..CHAINS
+};
+const REVOCATIONS: Signed = Signed {
+    data_key: CRLS,
+    noun: "revocation list",
+    validity: Validity::of_crl,
+    expired: "; whoever has a certificate of its issuer is refused until there is a newer one",
+};
 
 pub(super) fn check(report: &mut Report<'_>, spec: &SecretSpec) {
     match secret::certificate(spec) {
         Ok(certificate) => {
             let chain = certificate.into_iter().flat_map(|certificate| certificate.chain);
-            check_times(report, chain);
+            check_times(report, &CHAINS, chain);
         }
         Err(wrong) => wrong.iter().for_each(|one| report_wrong(report, one)),
     }
-    if let Err(wrong) = secret::trust(spec) {
-        wrong.iter().for_each(|one| report_wrong(report, one));
+    match secret::trust(spec) {
+        Ok(trust) => {
+            let trust = trust.unwrap_or_default();
+            check_times(report, &AUTHORITIES, trust.roots);
+            check_times(report, &REVOCATIONS, trust.crls);
+        }
+        Err(wrong) => wrong.iter().for_each(|one| report_wrong(report, one)),
     }
 }
 
@@ -30,26 +62,33 @@ fn report_wrong(report: &mut Report<'_>, wrong: &Wrong) {
     report.wrong(field(wrong.data_key), Code::Invalid, message);
 }
 
-fn check_times(report: &mut Report<'_>, chain: impl Iterator<Item = Vec<u8>>) {
+fn check_times(report: &mut Report<'_>, signed: &Signed, parts: impl IntoIterator<Item = Vec<u8>>) {
     let Some(now) = report.world.now else { return };
-    for (at, der) in chain.enumerate() {
-        let Ok(read) = Leaf::read(&der) else { continue };
-        let left = read.not_after - now;
-        let days = left / DAY;
-        let told = if now < read.not_before {
-            format!(
-                "is not valid yet: it will be in {} days",
-                (read.not_before - now) / DAY
-            )
+    for (at, der) in parts.into_iter().enumerate() {
+        let Ok(Validity { from, until }) = (signed.validity)(&der) else {
+            continue;
+        };
+        let left = until - now;
+        let told = if now < from {
+            format!("is not valid yet: it will be in {}", span(from - now))
         } else if left < 0 {
-            format!("has expired {} days ago", -days)
-        } else if left < SOON && left < (read.not_after - read.not_before) / 3 {
-            format!("expires in {days} days")
+            format!("has expired {} ago{}", span(-left), signed.expired)
+        } else if left < SOON && left < (until - from) / 3 {
+            format!("expires in {}", span(left))
         } else {
             continue;
         };
-        let message = format!("certificate {at} {told}");
-        report.warning(field(CHAIN), Reason::Advice, Code::OutOfRange, message);
+        let message = format!("{} {at} {told}", signed.noun);
+        report.warning(field(signed.data_key), Reason::Advice, Code::OutOfRange, message);
+    }
+}
+
+/// A span of time in words, from seconds.
+fn span(seconds: i64) -> String {
+    match seconds / HOUR {
+        0 => "less than an hour".to_owned(),
+        hours @ 1..48 => format!("{hours} h"),
+        hours => format!("{} days", hours / 24),
     }
 }
 

@@ -16,8 +16,8 @@ use crate::compile::reference::{self, Role};
 pub(in crate::compile) const CHAIN: &str = "tls.crt";
 const PRIVATE_KEY: &str = "tls.key";
 const OCSP: &str = "tls.ocsp";
-const ROOTS: &str = "ca.crt";
-const CRLS: &str = "ca.crl";
+pub(in crate::compile) const ROOTS: &str = "ca.crt";
+pub(in crate::compile) const CRLS: &str = "ca.crl";
 
 /// What is wrong with the value under one data key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,15 @@
 //! Secrets made on the spot.
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use std::ops::Range;
+use std::time::Duration;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer, KeyIdMethod, KeyPair,
+    SerialNumber, date_time_ymd,
+};
+
+/// Seconds of a day.
+const DAY: u64 = 86_400;
 
 /// A certificate for these names, signed by itself, and its key, as PEM.
 pub(super) fn pair(names: &[&str]) -> (String, String) {
@@ -8,13 +17,34 @@ pub(super) fn pair(names: &[&str]) -> (String, String) {
     signed(CertificateParams::new(names).unwrap())
 }
 
-/// The same, valid from one second to another since 1970.
-pub(super) fn pair_between(from: i64, to: i64) -> (String, String) {
+/// The same, valid on these days since 1970.
+pub(super) fn pair_of_days(days: Range<u64>) -> (String, String) {
+    signed(params_of_days(days))
+}
+
+/// A root of trust that is valid on these days since 1970, and its list of nothing revoked, as PEM.
+pub(super) fn authority_of_days(root: Range<u64>, list: Range<u64>) -> (String, String) {
+    let params = params_of_days(root);
+    let issuer = Issuer::new(params.clone(), KeyPair::generate().unwrap());
+    let root = params.self_signed(issuer.key()).unwrap().pem();
+    let list = params_of_days(list);
+    let list = CertificateRevocationListParams {
+        this_update: list.not_before,
+        next_update: list.not_after,
+        crl_number: SerialNumber::from(1_u64),
+        issuing_distribution_point: None,
+        revoked_certs: Vec::new(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    (root, list.signed_by(&issuer).unwrap().pem().unwrap())
+}
+
+fn params_of_days(days: Range<u64>) -> CertificateParams {
+    let day = |number| date_time_ymd(1970, 1, 1) + Duration::from_secs(number * DAY);
     let mut params = CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
-    let epoch = rcgen::date_time_ymd(1970, 1, 1);
-    params.not_before = epoch + std::time::Duration::from_secs(from.unsigned_abs());
-    params.not_after = epoch + std::time::Duration::from_secs(to.unsigned_abs());
-    signed(params)
+    (params.not_before, params.not_after) = (day(days.start), day(days.end));
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params
 }
 
 fn signed(mut params: CertificateParams) -> (String, String) {

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::certificates::{certificate, pair, pair_between, secret, trust};
+use super::certificates::{authority_of_days, certificate, pair, pair_of_days, secret, trust};
 use super::*;
 
 /// The Gateway `edge` with a plain listener on port 80 and an HTTPS one on port 443.
@@ -178,32 +178,54 @@ fn a_certificate_for_other_names_is_a_warning_at_the_listener() {
     assert_eq!(told(&warnings), [("Gateway/default/edge", field, "invalid")]);
 }
 
+/// What is warned of when this is applied on that day since 1970.
+fn warned(yaml: &str, day: Option<u64>) -> String {
+    let world = World::empty(HistoryId([7; 16]));
+    let world = match day {
+        Some(day) => world.at(Duration::from_secs(day * 86_400)),
+        None => world,
+    };
+    let changed = world
+        .change(puts(yaml), Revision(1), DanglingRefs::Refuse)
+        .unwrap();
+    let said = changed.warnings.into_iter();
+    let said = said.map(|warning| format!("{} {}", warning.field, warning.message));
+    said.collect::<Vec<_>>().join("\n")
+}
+
 #[test]
 fn a_certificate_that_has_expired_or_soon_will_is_a_warning_where_there_is_a_clock() {
-    const DAY: i64 = 86_400;
-    let (chain, key) = pair_between(1000 * DAY, 1090 * DAY);
-    let yaml = secret(
-        "web",
-        "kubernetes.io/tls",
-        &[("tls.crt", &chain), ("tls.key", &key)],
-    );
-    let warned = |day: Option<u64>| {
-        let world = World::empty(HistoryId([7; 16]));
-        let world = match day {
-            Some(day) => world.at(Duration::from_secs(day * 86_400)),
-            None => world,
-        };
-        let changed = world
-            .change(puts(&yaml), Revision(1), DanglingRefs::Refuse)
-            .unwrap();
-        let messages = changed.warnings.into_iter().map(|warning| warning.message);
-        messages.collect::<Vec<_>>().join("; ")
-    };
+    let (chain, key) = pair_of_days(1000..1090);
+    let values = [("tls.crt", &*chain), ("tls.key", &key)];
+    let yaml = secret("web", "kubernetes.io/tls", &values);
+    let warned = |day| warned(&yaml, day);
     assert_eq!(warned(None), "");
     assert_eq!(warned(Some(1050)), "");
     assert!(warned(Some(990)).contains("is not valid yet"));
     assert!(warned(Some(1080)).contains("expires in 10 days"));
+    assert!(warned(Some(1089)).contains("expires in 24 h"));
     assert!(warned(Some(1100)).contains("has expired 10 days ago"));
+}
+
+#[test]
+fn roots_and_revocation_lists_that_have_expired_or_soon_will_are_warnings_too() {
+    let (root, list) = authority_of_days(1000..1400, 1000..1030);
+    let yaml = secret("clients", "Opaque", &[("ca.crt", &root), ("ca.crl", &list)]);
+    let warned = |day| warned(&yaml, Some(day));
+    assert_eq!(warned(1010), "");
+    assert_eq!(
+        warned(1025),
+        r#"data["ca.crl"] revocation list 0 expires in 5 days"#
+    );
+    assert_eq!(
+        warned(1035),
+        r#"data["ca.crl"] revocation list 0 has expired 5 days ago; whoever has a certificate of its issuer is refused until there is a newer one"#
+    );
+    let both = warned(1390);
+    let lines: Vec<_> = both.lines().collect();
+    assert_eq!(lines[0], r#"data["ca.crt"] certificate 0 expires in 10 days"#);
+    assert!(lines[1].starts_with(r#"data["ca.crl"] revocation list 0 has expired 360 days ago"#));
+    assert!(warned(1401).starts_with(r#"data["ca.crt"] certificate 0 has expired 24 h ago"#));
 }
 
 #[test]
