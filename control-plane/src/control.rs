@@ -18,7 +18,7 @@ use crate::bootstrap;
 use crate::fleet::{self, Fleet, FleetService};
 use crate::live::Live;
 use crate::rest;
-use crate::store::{KeyFileError, KeyRing, Store, StoreError};
+use crate::store::{KeyFileError, KeyRing, Rewrapped, Store, StoreError};
 
 /// How long requests and streams may take to end after a shutdown began.
 const GRACE: Duration = Duration::from_secs(5);
@@ -179,14 +179,19 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartE
         .map_err(|source| StartError::Listen { address, source })
 }
 
-/// Wraps anew what older envelope keys wrap, so that they can be taken away. It can wait for the next
-/// start.
+/// Wraps anew what older envelope keys wrap, so that they can be taken away. What fails can wait for the
+/// next start.
 async fn rewrap(store: &Store) {
     match store.rewrap().await {
-        Ok(0) => {}
-        Ok(rows) => tracing::info!(
+        Ok(Rewrapped { rows: 0, unopened: 0 }) => {}
+        Ok(Rewrapped { rows, unopened: 0 }) => tracing::info!(
             rows,
             "wrapped by the newest envelope key; older ones are not needed"
+        ),
+        Ok(Rewrapped { rows, unopened }) => tracing::error!(
+            rows,
+            unopened,
+            "wrapped by the newest envelope key, but what is named above does not open and was left as it is"
         ),
         Err(error) => tracing::error!(%error, "older envelope keys must stay: they still wrap secrets"),
     }

@@ -43,6 +43,7 @@ pub use receipt::StoredReceipt;
 pub use record::{Record, RecordName};
 pub use resource::{CatchUp, Changes, Loaded, ResourceKey, StoredResource};
 pub use revision::{Action, ChangedResource, MAX_PAGE, RevisionRecord};
+pub use sealed::Rewrapped;
 pub use sluice_model::{HistoryId, Revision, Secret};
 pub use token::{Token, TokenHash};
 pub use watch::HeadWatch;

@@ -195,49 +195,94 @@ fn sealed(row: &Row) -> Result<SealedRow, StoreError> {
     })
 }
 
+/// What [`Store::rewrap`] has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rewrapped {
+    /// Rows that the newest envelope key wraps from now on.
+    pub rows: u64,
+    /// Rows that do not open under the key that they name, and were left as they are.
+    pub unopened: u64,
+}
+
 impl Store {
-    /// Wraps anew, by the newest envelope key, whatever older ones of the ring still wrap; how many
-    /// rows. Afterwards the older keys are needed no more. In short transactions, so that writes
-    /// get in between; harmless when several replicas do it at once.
-    pub async fn rewrap(&self) -> Result<u64, StoreError> {
-        let mut done = 0;
+    /// Wraps anew, by the newest envelope key, whatever older ones of the ring still wrap. Afterwards
+    /// the older keys are needed no more, unless some rows did not open; each of them is logged by its
+    /// name. In short transactions, so that writes get in between; harmless when several replicas
+    /// do it at once.
+    ///
+    /// # Errors
+    /// When the database cannot be used. What was done until then stays done.
+    pub async fn rewrap(&self) -> Result<Rewrapped, StoreError> {
+        let mut done = Rewrapped::default();
         for old in self.keys.ids().skip(1) {
-            loop {
-                let (found, rewrapped) = self.rewrap_page(old).await?;
-                done += rewrapped;
-                if found < PAGE || rewrapped == 0 {
-                    break;
-                }
+            let mut last = self.rewrap_page(old, None, &mut done).await?;
+            while let Some(after) = last {
+                last = self.rewrap_page(old, Some(&after), &mut done).await?;
             }
         }
         Ok(done)
     }
 
-    async fn rewrap_page(&self, old: &str) -> Result<(usize, u64), StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM sealed WHERE key_id = $1 LIMIT {PAGE}");
+    /// The same for the next rows under `old` after a key; the last of them, if there may be more.
+    async fn rewrap_page(
+        &self,
+        old: &str,
+        after: Option<&ResourceKey>,
+        done: &mut Rewrapped,
+    ) -> Result<Option<ResourceKey>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM sealed WHERE key_id = $1 AND (kind, namespace, name) > ($2, $3, $4) \
+             ORDER BY kind, namespace, name LIMIT {PAGE}"
+        );
+        let (kind, namespace, name) =
+            after.map_or(("", "", ""), |key| (&*key.kind, &*key.namespace, &*key.name));
         let mut session = self.begin(Mode::Write).await?;
         let store = store_id(&mut session).await?;
-        let rows = session.rows(sqlx::query(AssertSqlSafe(sql)).bind(old)).await?;
-        let mut rewrapped = 0;
-        for row in rows.iter().map(sealed) {
-            let row = row?;
-            let (key_id, wrapped_key) = row.rewrap(&self.keys, &store)?;
-            // The revision and the old key: a row that was replaced meanwhile is left alone.
-            let update = sqlx::query(
-                "UPDATE sealed SET key_id = $1, wrapped_key = $2 \
-                 WHERE kind = $3 AND namespace = $4 AND name = $5 AND revision = $6 AND key_id = $7",
-            );
-            let update = update
-                .bind(key_id)
-                .bind(wrapped_key)
-                .bind(row.key.kind)
-                .bind(row.key.namespace)
-                .bind(row.key.name)
-                .bind(stored(row.revision.0))
-                .bind(old);
-            rewrapped += session.execute(update).await?;
+        let page = sqlx::query(AssertSqlSafe(sql))
+            .bind(old)
+            .bind(kind)
+            .bind(namespace)
+            .bind(name);
+        let page: Result<Vec<_>, _> = session.rows(page).await?.iter().map(sealed).collect();
+        let page = page?;
+        let mut here = Rewrapped::default();
+        for row in &page {
+            match row.rewrap(&self.keys, &store) {
+                Ok(wrapped) => here.rows += replace_wrapping(&mut session, row, wrapped).await?,
+                Err(StoreError::Corrupt) => here.unopened += 1,
+                Err(other) => return Err(other),
+            }
         }
         session.commit().await?;
-        Ok((rows.len(), rewrapped))
+        done.rows += here.rows;
+        done.unopened += here.unopened;
+        let is_full = page.len() == PAGE;
+        Ok(page
+            .into_iter()
+            .next_back()
+            .map(|row| row.key)
+            .filter(|_| is_full))
     }
+}
+
+/// Whether it was still there: one that was replaced meanwhile has another revision or key, and is
+/// left alone.
+async fn replace_wrapping(
+    session: &mut Session,
+    row: &SealedRow,
+    (key_id, wrapped_key): (String, Vec<u8>),
+) -> Result<u64, StoreError> {
+    let update = sqlx::query(
+        "UPDATE sealed SET key_id = $1, wrapped_key = $2 \
+         WHERE kind = $3 AND namespace = $4 AND name = $5 AND revision = $6 AND key_id = $7",
+    );
+    let update = update
+        .bind(key_id)
+        .bind(wrapped_key)
+        .bind(row.key.kind.as_str())
+        .bind(row.key.namespace.as_str())
+        .bind(row.key.name.as_str())
+        .bind(stored(row.revision.0))
+        .bind(row.envelope.key_id.as_str());
+    session.execute(update).await
 }

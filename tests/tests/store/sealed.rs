@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use sluice_control::store::{
-    CatchUp, Change, CommitError, KeyRing, Point, RecordName, ResourceKey, Revision, Secret, Store,
-    StoreError,
+    CatchUp, Change, CommitError, KeyRing, Point, RecordName, ResourceKey, Revision, Rewrapped, Secret,
+    Store, StoreError,
 };
 
 use crate::database::{Database, key, set, write};
@@ -14,6 +14,7 @@ crate::on_both!(
     the_database_holds_no_byte_of_a_secret_and_none_of_what_it_was_sealed_with,
     a_row_that_was_moved_or_brought_back_does_not_open,
     a_new_envelope_key_takes_over_and_the_old_one_can_go,
+    a_row_that_does_not_open_keeps_no_other_from_a_new_envelope_key,
     without_an_envelope_key_a_secret_is_refused_and_all_else_is_stored,
     a_record_has_one_writer_per_version_and_every_store_is_told,
 );
@@ -152,14 +153,11 @@ fn key_file(path: &Path, keys: &[&str]) -> KeyRing {
     KeyRing::read(path).unwrap()
 }
 
-async fn a_new_envelope_key_takes_over_and_the_old_one_can_go(database: Database) {
-    let (old, new) = (
-        "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=",
-        "QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkI=",
-    );
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("keys");
-    let store = database.open_with(key_file(&path, &[old])).await;
+const OLD: &str = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=";
+const NEW: &str = "QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkI=";
+
+/// The secrets `r000` to `r449`, and a record.
+async fn put_many(store: &Store) {
     let many = (0..450).map(|number| (key(&format!("r{number:03}")), sealed(&number.to_string())));
     let head = store.head().await.unwrap();
     store.commit(&write(head, many)).await.unwrap();
@@ -167,13 +165,24 @@ async fn a_new_envelope_key_takes_over_and_the_old_one_can_go(database: Database
         .put_record(RecordName::TicketKeys, 1, &secret("tickets"))
         .await
         .unwrap();
+}
+
+fn rewrapped(rows: u64, unopened: u64) -> Result<Rewrapped, StoreError> {
+    Ok(Rewrapped { rows, unopened })
+}
+
+async fn a_new_envelope_key_takes_over_and_the_old_one_can_go(database: Database) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("keys");
+    let store = database.open_with(key_file(&path, &[OLD])).await;
+    put_many(&store).await;
     let before = secrets(&store).await;
     assert_eq!(before.len(), 450);
-    assert_eq!(store.rewrap().await, Ok(0));
+    assert_eq!(store.rewrap().await, rewrapped(0, 0));
     store.close().await;
 
     // Not with the new one alone, for nothing is wrapped by it yet.
-    let early = database.open_with(key_file(&path, &[new])).await;
+    let early = database.open_with(key_file(&path, &[NEW])).await;
     assert_eq!(early.load().await.err(), Some(StoreError::UnknownKey));
     assert_eq!(
         early.record(RecordName::TicketKeys).await.unwrap().unwrap().body,
@@ -181,19 +190,48 @@ async fn a_new_envelope_key_takes_over_and_the_old_one_can_go(database: Database
     );
     early.close().await;
 
-    let both = database.open_with(key_file(&path, &[new, old])).await;
+    let both = database.open_with(key_file(&path, &[NEW, OLD])).await;
     assert_eq!(secrets(&both).await, before);
-    assert_eq!(both.rewrap().await, Ok(451));
-    assert_eq!(both.rewrap().await, Ok(0));
+    assert_eq!(both.rewrap().await, rewrapped(451, 0));
+    assert_eq!(both.rewrap().await, rewrapped(0, 0));
     both.close().await;
 
-    let store = database.open_with(key_file(&path, &[new])).await;
+    let store = database.open_with(key_file(&path, &[NEW])).await;
     assert_eq!(secrets(&store).await, before);
     let record = store.record(RecordName::TicketKeys).await.unwrap().unwrap();
     assert_eq!((record.version, record.body), (1, Some(secret("tickets"))));
     put(&store, "r000", sealed("again")).await.unwrap();
-    let without = database.open_with(key_file(&path, &[old])).await;
+    let without = database.open_with(key_file(&path, &[OLD])).await;
     assert_eq!(without.load().await.err(), Some(StoreError::UnknownKey));
+}
+
+async fn a_row_that_does_not_open_keeps_no_other_from_a_new_envelope_key(database: Database) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("keys");
+    let store = database.open_with(key_file(&path, &[OLD])).await;
+    put_many(&store).await;
+    let mut expected = secrets(&store).await;
+    store.close().await;
+    // The first, one in the middle of a page, and the last.
+    let bad = ["r000", "r250", "r449"];
+    let names = bad.map(|name| format!("'{name}'")).join(", ");
+    database.sql(&format!(
+        "UPDATE sealed SET wrapped_key = body WHERE name IN ({names})"
+    ));
+
+    let both = database.open_with(key_file(&path, &[NEW, OLD])).await;
+    assert_eq!(both.rewrap().await, rewrapped(448, 3));
+    assert_eq!(both.rewrap().await, rewrapped(0, 3));
+    for name in bad {
+        put(&both, name, Change::Delete).await.unwrap();
+    }
+    both.close().await;
+
+    let store = database.open_with(key_file(&path, &[NEW])).await;
+    expected.retain(|(key, _)| !bad.contains(&&*key.name));
+    assert_eq!(secrets(&store).await, expected);
+    let record = store.record(RecordName::TicketKeys).await.unwrap().unwrap();
+    assert_eq!(record.body, Some(secret("tickets")));
 }
 
 async fn without_an_envelope_key_a_secret_is_refused_and_all_else_is_stored(database: Database) {
