@@ -6,7 +6,7 @@ use serde_json::Value;
 use sluice_model::{Code, Violation};
 
 use crate::read::read;
-use crate::report::{Report, Violations};
+use crate::report::{Quoting, Report, Violations};
 use crate::resource::{Resource, ResourceId};
 use crate::schema;
 use crate::tree::Tree;
@@ -129,7 +129,8 @@ impl Reader<'_> {
             violations.push(origin, "", Code::OutOfRange, message);
             return;
         }
-        walk(schema::list(), &list, &mut Report::new(origin, violations));
+        let mut report = Report::new(origin, violations, Quoting::Short);
+        walk(schema::list(), &list, &mut report);
         if let Some(Value::Array(items)) = list.get_mut("items").map(Value::take) {
             for (index, item) in items.into_iter().enumerate() {
                 self.document(item, &format!("{origin}.items[{index}]"), depth + 1, violations);
@@ -190,5 +191,39 @@ fn decode_yaml(bytes: &[u8]) -> Result<Vec<Value>, String> {
         emit_comments: false,
         with_snippet: false,
     };
-    serde_saphyr::from_multiple_with_options(text, options).map_err(|error| error.to_string())
+    serde_saphyr::from_multiple_with_options(text, options).map_err(|error| told(&error))
+}
+
+/// What is wrong, and where, without what is written there: it may be in a Secret.
+fn told(error: &serde_saphyr::Error) -> String {
+    use serde_saphyr::Error as E;
+    let what = match error {
+        E::WithSnippet { error, .. } | E::AliasError { error, .. } => return told(error),
+        E::DuplicateMappingKey { .. } => "a key stands twice in one mapping",
+        E::UnsupportedTag { .. } => "a tag that is not read here",
+        E::NonFiniteFloat { .. } => "not a finite number",
+        // What `Tree` says, and what the scanner and the bounds say, are constants and numbers.
+        E::Message { .. }
+        | E::ExternalMessage { .. }
+        | E::Eof { .. }
+        | E::Unexpected { .. }
+        | E::MergeValueNotMapOrSeqOfMaps { .. }
+        | E::InvalidBinaryBase64 { .. }
+        | E::BinaryNotUtf8 { .. }
+        | E::InvalidBooleanStrict { .. }
+        | E::AliasReplayLimitExceeded { .. }
+        | E::AliasExpansionLimitExceeded { .. }
+        | E::AliasReplayStackDepthExceeded { .. }
+        | E::FoldedBlockScalarMustIndentContent { .. }
+        | E::RecursiveReferencesRequireWeakTypes { .. }
+        | E::ContainerEndMismatch { .. }
+        | E::UnknownAnchor { .. }
+        | E::IndentationError { .. }
+        | E::Budget { .. } => return error.to_string(),
+        _ => "cannot be read as YAML",
+    };
+    match error.location() {
+        Some(at) => format!("{what} at line {}, column {}", at.line(), at.column()),
+        None => what.to_owned(),
+    }
 }

@@ -3,10 +3,11 @@
 use serde_json::{Map, Value};
 use sluice_model::{Code, Violation};
 
+use crate::grammar::Grammar;
 use crate::kind::Kind;
 use crate::meta::{Metadata, SERVER_OWNED};
 use crate::nearest::nearest;
-use crate::report::{Report, Violations, described, quoted};
+use crate::report::{Quoting, Report, Violations, described};
 use crate::resource::{Resource, ResourceId, Spec};
 use crate::schema;
 use crate::validate::{Regexes, validate};
@@ -47,9 +48,10 @@ pub(crate) fn read(
         );
         return None;
     };
-    let resource = name_of(&manifest, origin, default_namespace);
+    let quoting = quoting(&manifest);
+    let resource = name_of(&manifest, origin, default_namespace, quoting);
     let before = violations.total();
-    let mut report = Report::new(&resource, violations);
+    let mut report = Report::new(&resource, violations, quoting);
     let kind = identify(&manifest, &mut report)?;
     strip_server_owned(&mut manifest, default_namespace);
 
@@ -71,20 +73,40 @@ pub(crate) fn read(
     }
 }
 
+/// A manifest is taken for a Secret's as soon as anything says so: its kind may be misspelt, or be where
+/// something else should be.
+fn quoting(manifest: &Map<String, Value>) -> Quoting {
+    let kind = manifest.get("kind").and_then(Value::as_str);
+    let is_secret = kind.is_some_and(|kind| match Kind::by_name(kind) {
+        Some(kind) => kind == Kind::Secret,
+        None => Kind::nearest(kind) == Some(Kind::Secret),
+    });
+    let holds_values = VALUES.iter().any(|field| manifest.contains_key(*field));
+    match is_secret || holds_values {
+        true => Quoting::Never,
+        false => Quoting::Short,
+    }
+}
+
 /// What violations call the manifest: its id as far as it has one, else where it stands.
-fn name_of(manifest: &Map<String, Value>, origin: &str, default_namespace: &str) -> String {
+fn name_of(manifest: &Map<String, Value>, origin: &str, default_namespace: &str, quoting: Quoting) -> String {
     let metadata = manifest.get("metadata");
     let text = |field: &str| {
         metadata
             .and_then(|metadata| metadata.get(field))
             .and_then(Value::as_str)
     };
-    let short = |text: &&str| text.len() <= 253;
+    let short = |text: &&str| match quoting {
+        Quoting::Short => text.len() <= 253,
+        Quoting::Never => Grammar::Subdomain.check(text).is_ok(),
+    };
     let namespace = text("namespace").filter(short).unwrap_or(default_namespace);
-    match (
-        manifest.get("kind").and_then(Value::as_str).filter(short),
-        text("name").filter(short),
-    ) {
+    let kind = manifest.get("kind").and_then(Value::as_str);
+    let kind = kind.filter(|kind| match quoting {
+        Quoting::Short => short(kind),
+        Quoting::Never => Kind::by_name(kind).is_some(),
+    });
+    match (kind, text("name").filter(short)) {
         (Some(kind), Some(name)) => format!("{kind}/{namespace}/{name}"),
         _ => origin.to_owned(),
     }
@@ -106,11 +128,8 @@ fn identify(manifest: &Map<String, Value>, report: &mut Report<'_>) -> Option<Ki
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("there are {}", Kind::ALL.map(Kind::as_str).join(", ")),
             };
-            report.add_in(
-                "kind",
-                Code::UnknownKind,
-                format_args!("unknown kind {}; {hint}", quoted(name)),
-            );
+            let unknown = report.naming("unknown kind", name);
+            report.add_in("kind", Code::UnknownKind, format_args!("{unknown}; {hint}"));
         }
         return None;
     };
@@ -120,10 +139,8 @@ fn identify(manifest: &Map<String, Value>, report: &mut Report<'_>) -> Option<Ki
             Some(meant) => format!("did you mean `{meant}`?"),
             None => format!("`{kind}` is of {}", kind.api_version()),
         };
-        let message = format!(
-            "{} has no kind `{kind}` that is read here; {hint}",
-            quoted(version)
-        );
+        let none = format_args!("has no kind `{kind}` that is read here; {hint}");
+        let message = report.quoting(version, none);
         report.add_in("apiVersion", Code::UnknownKind, message);
         return None;
     }
@@ -134,11 +151,8 @@ fn text_field<'a>(manifest: &'a Map<String, Value>, name: &str, report: &mut Rep
     match manifest.get(name) {
         Some(Value::String(text)) => Some(text),
         Some(other) => {
-            report.add_in(
-                name,
-                Code::WrongType,
-                format_args!("must be a string, not {}", described(other)),
-            );
+            let message = report.instead_of("must be a string", described(other));
+            report.add_in(name, Code::WrongType, message);
             None
         }
         None => {
@@ -188,6 +202,8 @@ fn typed(kind: Kind, mut manifest: Value) -> Result<Resource, serde_json::Error>
     })
 }
 
+/// Fields that only Secrets have, beside `metadata`.
+const VALUES: [&str; 2] = ["data", "stringData"];
 /// Where kubectl keeps what was applied last.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 

@@ -47,14 +47,58 @@ pub(crate) struct Report<'a> {
     resource: &'a str,
     path: String,
     violations: &'a mut Violations,
+    quoting: Quoting,
+}
+
+/// Whether messages repeat what was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quoting {
+    /// They do, up to a length.
+    Short,
+    /// They do not, nor names that nobody but the writer knows: anything in it may be a secret, wherever
+    /// it was pasted.
+    Never,
 }
 
 impl<'a> Report<'a> {
-    pub(crate) fn new(resource: &'a str, violations: &'a mut Violations) -> Self {
+    pub(crate) fn new(resource: &'a str, violations: &'a mut Violations, quoting: Quoting) -> Self {
         Self {
             resource,
             path: String::new(),
             violations,
+            quoting,
+        }
+    }
+
+    /// Looks at the field `name`, which is not one that this build knows.
+    pub(crate) fn unknown<T>(&mut self, name: &str, look: impl FnOnce(&mut Self) -> T) -> T {
+        match self.quoting {
+            Quoting::Short => self.field(name, look),
+            Quoting::Never => look(self),
+        }
+    }
+
+    /// `text` in quotes before `rest`, or `rest` alone.
+    pub(crate) fn quoting(&self, text: &str, rest: impl Display) -> String {
+        match self.quoting {
+            Quoting::Short => format!("{} {rest}", quoted(text)),
+            Quoting::Never => rest.to_string(),
+        }
+    }
+
+    /// `message`, and what was found instead of what it asks for.
+    pub(crate) fn instead_of(&self, message: impl Display, found: impl Display) -> String {
+        match self.quoting {
+            Quoting::Short => format!("{message}, not {found}"),
+            Quoting::Never => message.to_string(),
+        }
+    }
+
+    /// What there is too much of, in words, with the name that it has.
+    pub(crate) fn naming(&self, what: &str, name: &str) -> String {
+        match self.quoting {
+            Quoting::Short => format!("{what} {}", quoted(name)),
+            Quoting::Never => what.to_owned(),
         }
     }
 
@@ -145,7 +189,7 @@ mod tests {
     #[test]
     fn a_path_names_fields_elements_and_odd_keys() {
         let mut violations = Violations::default();
-        let mut report = Report::new("Gateway/default/edge", &mut violations);
+        let mut report = Report::new("Gateway/default/edge", &mut violations, Quoting::Short);
         report.field("metadata", |report| {
             report.field("labels", |report| report.add_in("a.b/c", Code::Invalid, "no"));
         });

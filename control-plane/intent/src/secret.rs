@@ -19,7 +19,7 @@ pub const REDACTED: &str = "<redacted>";
 pub struct SecretSpec {
     /// What the values are.
     pub secret_type: SecretType,
-    /// Kept and not looked at: a Secret may always be replaced.
+    /// Whether type and values stay as they are until it is deleted. Once set, it stays set.
     pub immutable: Option<bool>,
     /// The values by name, whether they were written as `data` or as `stringData`.
     pub data: BTreeMap<DataKey, SecretValue>,
@@ -88,7 +88,7 @@ pub(crate) struct SecretFields {
     /// What the values are; `Opaque` when left out.
     #[serde(rename = "type", default)]
     secret_type: SecretType,
-    /// Kept and not looked at: a Secret may always be replaced.
+    /// Whether type and values stay as they are until it is deleted. Once set, it stays set.
     #[serde(skip_serializing_if = "Option::is_none")]
     immutable: Option<bool>,
     /// Values in base64, by name; 1 MiB in all.

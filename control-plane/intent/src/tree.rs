@@ -66,10 +66,8 @@ impl<'de> Visitor<'de> for TreeVisitor {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
             if object.contains_key(&name) {
-                return Err(A::Error::custom(format_args!(
-                    "duplicate field {}",
-                    crate::report::quoted(&name)
-                )));
+                // Without its name: nobody knows yet whether it stands in a Secret.
+                return Err(A::Error::custom("a member stands twice in one object"));
             }
             let Tree(value) = members.next_value()?;
             object.insert(name, value);

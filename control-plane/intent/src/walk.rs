@@ -4,7 +4,7 @@
 use serde_json::{Map, Number, Value};
 use sluice_model::Code;
 
-use crate::grammar::Grammar;
+use crate::grammar::{Grammar, TextError};
 use crate::nearest::nearest;
 use crate::quantity::{QUANTITY, Quantity, QuantityError};
 use crate::report::{Report, described, quoted};
@@ -49,10 +49,8 @@ pub(crate) fn walk(schema: &Value, value: &Value, report: &mut Report<'_>) {
             } else {
                 "a"
             };
-            report.add(
-                Code::WrongType,
-                format_args!("must be {article} {expected}, not {}{hint}", described(found)),
-            );
+            let message = report.instead_of(format_args!("must be {article} {expected}"), described(found));
+            report.add(Code::WrongType, message + hint);
         }
     }
 }
@@ -80,14 +78,13 @@ fn walk_quantity(value: &Value, report: &mut Report<'_>) {
         Value::Number(number) => number.as_u64().map(Quantity::Of).ok_or(QuantityError),
         Value::String(text) => text.parse(),
         _ => {
-            return report.add(
-                Code::WrongType,
-                format_args!("{QuantityError}, not {}", described(value)),
-            );
+            let message = report.instead_of(QuantityError, described(value));
+            return report.add(Code::WrongType, message);
         }
     };
     if let Err(error) = quantity {
-        report.add(Code::Invalid, format_args!("{error}, not {}", described(value)));
+        let message = report.instead_of(error, described(value));
+        report.add(Code::Invalid, message);
     }
 }
 
@@ -124,27 +121,18 @@ fn walk_object(schema: &Map<String, Value>, object: &Map<String, Value>, report:
         );
     }
     for (name, value) in object {
-        report.field(name, |report| {
-            match (
-                known.and_then(|known| known.get(name)),
-                schema.get("additionalProperties"),
-            ) {
-                (Some(part), _) => walk(part, value, report),
-                (None, Some(part)) => {
-                    if let Some(Value::Object(names)) = schema.get("propertyNames") {
-                        walk_string(names, name, report);
-                    }
-                    walk(part, value, report);
-                }
-                (None, None) if unsupported.contains(&name.as_str()) => {
-                    report.add(
-                        Code::Unsupported,
-                        format_args!("`{name}` is not supported by this version"),
-                    );
-                }
-                (None, None) => unknown_field(name, known, report),
+        match (
+            known.and_then(|known| known.get(name)),
+            schema.get("additionalProperties"),
+        ) {
+            (Some(part), _) => report.field(name, |report| walk(part, value, report)),
+            (None, Some(part)) => walk_member(schema.get("propertyNames"), part, (name, value), report),
+            (None, None) if unsupported.contains(&name.as_str()) => {
+                let message = format_args!("`{name}` is not supported by this version");
+                report.add_in(name, Code::Unsupported, message);
             }
-        });
+            (None, None) => report.unknown(name, |report| unknown_field(name, known, report)),
+        }
     }
     for name in texts(schema.get("required")) {
         if !object.contains_key(name) {
@@ -153,16 +141,36 @@ fn walk_object(schema: &Map<String, Value>, object: &Map<String, Value>, report:
     }
 }
 
+/// A member whose name is the writer's choice, as far as `names` allows.
+fn walk_member(
+    names: Option<&Value>,
+    part: &Value,
+    (name, value): (&String, &Value),
+    report: &mut Report<'_>,
+) {
+    let names = names.and_then(Value::as_object);
+    match names.is_none_or(|names| text_fault(names, name).is_none()) {
+        true => report.field(name, |report| walk(part, value, report)),
+        false => report.unknown(name, |report| {
+            names
+                .into_iter()
+                .for_each(|names| walk_string(names, name, report));
+            walk(part, value, report);
+        }),
+    }
+}
+
 fn unknown_field(name: &str, known: Option<&Map<String, Value>>, report: &mut Report<'_>) {
     let mut names = known.into_iter().flat_map(Map::keys).map(String::as_str);
+    let unknown = report.naming("unknown field", name);
     let message = match nearest(name, names.clone()) {
-        Some(meant) => format!("unknown field {}; did you mean `{meant}`?", quoted(name)),
+        Some(meant) => format!("{unknown}; did you mean `{meant}`?"),
         None => match names.next() {
             Some(first) => {
                 let rest: String = names.map(|name| format!(", {name}")).collect();
-                format!("unknown field {}; there are {first}{rest}", quoted(name))
+                format!("{unknown}; there are {first}{rest}")
             }
-            None => format!("unknown field {}; there are none here", quoted(name)),
+            None => format!("{unknown}; there are none here"),
         },
     };
     report.add(Code::UnknownField, message);
@@ -246,38 +254,40 @@ fn walk_string(schema: &Map<String, Value>, text: &str, report: &mut Report<'_>)
         let hint = nearest(text, allowed.iter().copied())
             .map(|meant| format!("; did you mean `{meant}`?"))
             .unwrap_or_default();
-        report.add(
-            Code::Invalid,
-            format_args!(
-                "must be one of {}, not {}{hint}",
-                allowed.join(", "),
-                quoted(text)
-            ),
-        );
+        let allowed = format!("must be one of {}", allowed.join(", "));
+        let message = report.instead_of(allowed, quoted(text));
+        report.add(Code::Invalid, message + &hint);
         return;
     }
+    match text_fault(schema, text) {
+        None => {}
+        Some(TextFault::Length(message)) => report.add(Code::OutOfRange, message),
+        Some(TextFault::Grammar(error)) => {
+            let message = report.quoting(text, error);
+            report.add(Code::Invalid, message);
+        }
+    }
+}
+
+/// What is wrong with a string that is not a choice.
+enum TextFault {
+    Length(String),
+    Grammar(TextError),
+}
+
+fn text_fault(schema: &Map<String, Value>, text: &str) -> Option<TextFault> {
     let length = text.chars().count() as f64;
     if let Some(least) = number(schema, "minLength").filter(|least| length < *least) {
-        report.add(
-            Code::OutOfRange,
-            format_args!("must have at least {least} characters"),
-        );
-        return;
+        let message = format!("must have at least {least} characters");
+        return Some(TextFault::Length(message));
     }
     if let Some(most) = number(schema, "maxLength").filter(|most| length > *most) {
-        report.add(
-            Code::OutOfRange,
-            format_args!("must have at most {most} characters, not {length}"),
-        );
-        return;
+        let message = format!("must have at most {most} characters, not {length}");
+        return Some(TextFault::Length(message));
     }
-    let grammar = schema
-        .get("format")
-        .and_then(Value::as_str)
-        .and_then(Grammar::by_name);
-    if let Some(Err(error)) = grammar.map(|grammar| grammar.check(text)) {
-        report.add(Code::Invalid, format_args!("{} {error}", quoted(text)));
-    }
+    let format = schema.get("format").and_then(Value::as_str);
+    let grammar = format.and_then(Grammar::by_name)?;
+    grammar.check(text).err().map(TextFault::Grammar)
 }
 
 fn walk_number(schema: &Map<String, Value>, found: &Number, report: &mut Report<'_>) {

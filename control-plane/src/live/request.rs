@@ -189,13 +189,10 @@ fn patched(
     merge_patch(&mut manifest, patch.clone());
     let resource = Resource::from_json(manifest, id.namespace.as_str()).map_err(WriteError::Refused)?;
     if resource.id != *id {
-        let message = format!("a patch cannot turn it into {}", resource.id);
-        return Err(WriteError::Refused(vec![Violation::new(
-            id.to_string(),
-            "metadata",
-            Code::Invalid,
-            message,
-        )]));
+        // Without the new ones: what was patched may be a Secret, and what into it, too.
+        let message = "a patch cannot change kind, namespace or name";
+        let violation = Violation::new(id.to_string(), "metadata", Code::Invalid, message);
+        return Err(WriteError::Refused(vec![violation]));
     }
     Ok(vec![Change::Put(resource)])
 }

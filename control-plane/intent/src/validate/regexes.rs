@@ -67,12 +67,12 @@ fn fault(pattern: &str) -> Option<(Code, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Violations;
+    use crate::report::{Quoting, Violations};
 
     #[test]
     fn the_number_of_different_expressions_is_bounded_and_known_ones_cost_nothing() {
         let mut violations = Violations::default();
-        let mut report = Report::new("input", &mut violations);
+        let mut report = Report::new("input", &mut violations, Quoting::Short);
         let mut regexes = Regexes::default();
         for number in 0..MOST {
             regexes.check(&number.to_string(), &mut report);

@@ -1,5 +1,6 @@
 //! Secrets, of which nothing is ever said but that it is wrong.
 
+use serde_json::{Map, Value, json};
 use sluice_intent::{Format, parse};
 
 use crate::violations;
@@ -40,7 +41,7 @@ fn a_value_that_is_no_base64_is_told_by_its_key_alone() {
     check("data: {a: MARKER!}", &["data.a invalid"]);
     check(
         &format!("data: {{a: {MARKER}==, 'x y': {MARKER}==}}"),
-        &[r#"data["x y"] invalid"#],
+        &["data invalid"],
     );
     check(
         "data: {a: [MARKER], b: 5}",
@@ -49,7 +50,7 @@ fn a_value_that_is_no_base64_is_told_by_its_key_alone() {
     check("stringData: {a: {b: MARKER}}", &["stringData.a wrongType"]);
     check("data: MARKER", &["data wrongType"]);
     check("data: [MARKER]", &["data wrongType"]);
-    check("spec: {a: MARKER}", &["spec unknownField"]);
+    check("spec: {a: MARKER}", &["unknownField"]);
 }
 
 #[test]
@@ -58,15 +59,136 @@ fn what_the_server_prints_in_place_of_a_value_is_not_taken_for_one() {
     check("stringData: {a: <redacted>}", &["stringData.a invalid"]);
 }
 
+/// A Secret with everything that it can have.
+fn whole() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": "x", "namespace": "default", "labels": {"a": "b"}, "annotations": {"c": "d"}},
+        "type": "Opaque", "immutable": false, "data": {"k": "dg=="}, "stringData": {"t": "v"},
+    })
+}
+
+/// Every manifest that comes of `value` by putting `marker` in one place: as a value of any type, as the
+/// name of a field that is there, as one more field.
+fn spoilt(value: &Value, marker: &str) -> Vec<Value> {
+    let mut all = vec![
+        json!(marker),
+        json!([marker]),
+        json!({"a": marker}),
+        json!({marker: 1}),
+    ];
+    let Value::Object(fields) = value else { return all };
+    let with = |fields: &Map<String, Value>, name: &str, value: Value| {
+        let mut fields = fields.clone();
+        fields.insert(name.to_owned(), value);
+        Value::Object(fields)
+    };
+    all.push(with(fields, marker, json!(marker)));
+    for (name, inner) in fields {
+        let mut others = fields.clone();
+        others.remove(name);
+        all.push(with(&others, marker, inner.clone()));
+        all.extend(
+            spoilt(inner, marker)
+                .into_iter()
+                .map(|inner| with(fields, name, inner)),
+        );
+    }
+    all
+}
+
+#[test]
+fn what_is_pasted_anywhere_into_a_secret_is_not_quoted() {
+    let mut refused = 0;
+    for marker in [
+        "MARKER MARKER",
+        "MARKER/+/MARKER==",
+        "!MARKER",
+        &"MARKER".repeat(100),
+    ] {
+        for document in spoilt(&whole(), marker) {
+            let text = document.to_string();
+            for format in [Format::Json, Format::Yaml] {
+                if let Err(told) = parse(text.as_bytes(), format, "default") {
+                    refused += 1;
+                    assert!(!format!("{told:?}").contains("MARKER"), "{text}: {told:?}");
+                }
+            }
+        }
+    }
+    assert!(refused > 400, "{refused}");
+}
+
+#[test]
+fn a_secret_of_a_misspelt_kind_is_not_quoted_either() {
+    for kind in ["Secert", "Secrets", "secret", "ConfigMap", "MARKER", "Gateway"] {
+        let text = format!(
+            "apiVersion: MARKER\nkind: {kind}\nmetadata: {{name: x}}\ndata: {{a: MARKER}}\nMARKER: 1"
+        );
+        let told = parse(text.as_bytes(), Format::Yaml, "default").unwrap_err();
+        assert!(!format!("{told:?}").contains("MARKER"), "{kind}: {told:?}");
+    }
+    let told = parse(
+        b"apiVersion: v1\nkind: Secert\nmetadata: {name: x}\ntype: MARKER",
+        Format::Yaml,
+        "default",
+    );
+    assert!(!format!("{told:?}").contains("MARKER"), "{told:?}");
+}
+
 #[test]
 fn a_secret_that_is_no_yaml_is_not_quoted() {
-    for text in [
-        "stringData: {a: MARKER",
-        "stringData: {a: MARKER: b}",
-        "stringData: &a [*b, MARKER]",
+    let whole = secret("type: Opaque\ndata:\n  k: TUFSS0VS\nstringData:\n  t: \"MARKER\"\n  u: MARKER");
+    let mut refused = 0;
+    for at in 0..=whole.len() {
+        let (before, after) = whole.split_at(at);
+        for broken in [
+            "", ":", "\"", "'", "*", "&", "!", "!a ", "[", "{", "}", "%", "@", "`", "\t", "|", "? ", "<<: ",
+        ] {
+            let text = match broken {
+                "" => before.to_owned(),
+                _ => format!("{before}{broken}{after}"),
+            };
+            if let Err(told) = parse(text.as_bytes(), Format::Yaml, "default") {
+                refused += 1;
+                let told = format!("{told:?}");
+                assert!(
+                    !told.contains("MARKER") && !told.contains("TUFSS0VS"),
+                    "{text}: {told}"
+                );
+            }
+        }
+    }
+    assert!(refused > 500, "{refused}");
+    for rest in [
+        "data: {MARKER: a, MARKER: b}",
+        "data: !MARKER {a: b}",
+        "data: !<MARKER> {a: b}",
+        "data: !!MARKER {a: b}",
+        "data: !e!MARKER {a: b}",
+        "data: {a: !!binary MARKER!}",
+        "data: {a: !!float MARKER}",
+        "data: {a: !!int MARKER}",
+        "data: {a: *MARKER}",
+        "data: {? [MARKER] : b}",
+        "<<: MARKER",
+        "data: {a: .inf}",
     ] {
-        let told = parse(secret(text).as_bytes(), Format::Yaml, "default").unwrap_err();
-        assert!(!format!("{told:?}").contains("MARKER"), "{told:?}");
+        let told = parse(secret(rest).as_bytes(), Format::Yaml, "default").unwrap_err();
+        assert!(!format!("{told:?}").contains("MARKER"), "{rest}: {told:?}");
+    }
+    for rest in [
+        r#""MARKER": 1, "MARKER": 2}"#,
+        r#""MARKER" 1}"#,
+        r#""a": MARKER}"#,
+        r#""a": "MARKER"#,
+        r#""a": "MARKER\q"}"#,
+    ] {
+        let text = format!(r#"{{"kind": "Secret", "data": {{{rest}}}"#);
+        for format in [Format::Json, Format::Auto] {
+            let told = parse(text.as_bytes(), format, "default").unwrap_err();
+            assert!(!format!("{told:?}").contains("MARKER"), "{rest}: {told:?}");
+        }
     }
 }
 
