@@ -47,7 +47,7 @@ impl<'a> Draft<'a> {
                     let id = resource.id.clone();
                     match self.put(resource) {
                         Ok(action) => actions.push((id, action)),
-                        Err(violation) => violations.push(violation),
+                        Err(wrong) => violations.extend(wrong),
                     }
                 }
                 Change::Restore(intent) => {
@@ -72,13 +72,17 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn put(&mut self, resource: Resource) -> Result<Action, Violation> {
+    fn put(&mut self, resource: Resource) -> Result<Action, Vec<Violation>> {
         let old = self.next.get(&resource.id).cloned();
-        if old.as_ref().is_some_and(|old| old.resource == resource) {
-            return Ok(Action::Unchanged);
+        if let Some(old) = &old {
+            if old.resource == resource {
+                return Ok(Action::Unchanged);
+            }
+            check::succession(&old.resource, &resource)?;
         }
         let created = old.as_ref().map_or(self.revision, |old| old.created);
-        let allocation = self.allocate(old.as_deref(), &resource, created)?;
+        let allocation = self.allocate(old.as_deref(), &resource, created);
+        let allocation = allocation.map_err(|violation| vec![violation])?;
         self.insert(Intent {
             resource,
             created,

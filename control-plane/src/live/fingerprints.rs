@@ -12,6 +12,8 @@ use crate::store::{RecordName, Secret, Store, StoreError};
 const KEY_BYTES: usize = 32;
 /// Bytes of a fingerprint, written in hexadecimal.
 const LENGTH: usize = 4;
+/// Shorter values have none: there are few of them, and whoever may write here could try them all.
+const LEAST: usize = 16;
 
 /// Makes fingerprints.
 #[derive(Clone)]
@@ -53,18 +55,20 @@ impl Fingerprints {
         }
     }
 
-    /// The fingerprint of the value under `name` of `resource`. The same value elsewhere has another.
-    pub fn fingerprint(&self, resource: &ResourceId, name: &str, value: &[u8]) -> String {
+    /// The fingerprint of the value under `name` of `resource`; none of one that has less than 16 bytes.
+    /// The same value elsewhere has another.
+    pub fn fingerprint(&self, resource: &ResourceId, name: &str, value: &[u8]) -> Option<String> {
+        if value.len() < LEAST {
+            return None;
+        }
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
         for part in [resource.to_string().as_bytes(), name.as_bytes()] {
             // Neither has a zero byte.
             hasher.update(part).update(&[0]);
         }
         let hash = hasher.update(value).finalize();
-        hash.as_bytes()[..LENGTH]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        let short = hash.as_bytes()[..LENGTH].iter();
+        Some(short.map(|byte| format!("{byte:02x}")).collect())
     }
 }
 
@@ -97,16 +101,18 @@ mod tests {
             "Secret/default/a".parse().unwrap(),
             "Secret/default/b".parse().unwrap(),
         );
-        let print = one.fingerprint(&a, "password", b"1");
+        let value = &[b'v'; LEAST];
+        let print = one.fingerprint(&a, "password", value).unwrap();
         assert_eq!(print.len(), 2 * LENGTH);
-        assert_eq!(print, again.fingerprint(&a, "password", b"1"));
+        assert_eq!(Some(&print), again.fingerprint(&a, "password", value).as_ref());
         for other in [
-            one.fingerprint(&a, "password", b"2"),
-            one.fingerprint(&a, "passwor", b"d1"),
-            one.fingerprint(&b, "password", b"1"),
-            Fingerprints::with(&[0; KEY_BYTES]).fingerprint(&a, "password", b"1"),
+            one.fingerprint(&a, "password", &[b'w'; LEAST]),
+            one.fingerprint(&a, "passwor", &[b"d", &value[..]].concat()),
+            one.fingerprint(&b, "password", value),
+            Fingerprints::with(&[0; KEY_BYTES]).fingerprint(&a, "password", value),
         ] {
-            assert_ne!(print, other);
+            assert_ne!(print, other.unwrap());
         }
+        assert_eq!(one.fingerprint(&a, "password", &value[1..]), None);
     }
 }

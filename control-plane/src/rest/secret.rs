@@ -16,9 +16,9 @@ pub(super) fn describe(
     spec: &SecretSpec,
     prints: &Fingerprints,
 ) {
-    let values = spec.data.iter().map(|(name, value)| {
-        let print = prints.fingerprint(id, name.as_str(), value.expose());
-        (name.to_string(), Value::from(print))
+    let values = spec.data.iter().filter_map(|(name, value)| {
+        let print = prints.fingerprint(id, name.as_str(), value.expose())?;
+        Some((name.to_string(), Value::from(print)))
     });
     status.insert("fingerprints".into(), values.collect());
     if let Some(leaf) = spec.get(CHAIN).and_then(leaf) {

@@ -18,7 +18,9 @@ fn secret(values: &Value) -> Value {
 async fn a_secret_is_shown_with_its_keys_and_fingerprints_and_none_of_its_values() {
     let server = Server::start().await;
     server
-        .apply(&[secret(&json!({"user": "alice", "password": "hunter2"}))])
+        .apply(&[secret(
+            &json!({"user": "alice", "password": "hunter2-hunter2-hunter2"}),
+        )])
         .await;
     let read = server.get(A).await;
     assert_eq!(read.headers["etag"], "\"1\"");
@@ -27,12 +29,12 @@ async fn a_secret_is_shown_with_its_keys_and_fingerprints_and_none_of_its_values
     assert_eq!(read.json["type"], "Opaque");
     let prints = &read.json["status"]["fingerprints"];
     assert_eq!(prints["password"].as_str().unwrap().len(), 8);
-    assert_ne!(prints["password"], prints["user"]);
+    assert!(prints.get("user").is_none(), "a short value could be guessed");
     let list = server.get("/v1/namespaces/default/secrets").await;
     assert_eq!(list.json["items"][0], read.json);
     for text in [&read.text, &list.text] {
         assert!(
-            !text.contains("hunter2") && !text.contains("aHVudGVyMg"),
+            !text.contains("hunter2-hunter2-hunter2") && !text.contains("aHVudGVyMg"),
             "{text}"
         );
     }
@@ -41,7 +43,7 @@ async fn a_secret_is_shown_with_its_keys_and_fingerprints_and_none_of_its_values
 #[tokio::test]
 async fn the_same_values_are_unchanged_and_a_patch_leaves_those_it_does_not_name() {
     let server = Server::start().await;
-    let both = secret(&json!({"user": "alice", "password": "hunter2"}));
+    let both = secret(&json!({"token": "0123456789abcdef", "password": "hunter2-hunter2-hunter2"}));
     server.apply(std::slice::from_ref(&both)).await;
     let again = server.post("/v1/apply", &both).await;
     assert_eq!(
@@ -50,15 +52,15 @@ async fn the_same_values_are_unchanged_and_a_patch_leaves_those_it_does_not_name
     );
     let before = server.get(A).await.json["status"]["fingerprints"].clone();
 
-    let patch = json!({"stringData": {"password": "hunter3"}});
+    let patch = json!({"stringData": {"password": "hunter3-hunter3-hunter3"}});
     assert_eq!(
         server.json(Method::PATCH, A, &patch).await.changes(),
         ["a updated"]
     );
     let after = server.get(A).await.json["status"]["fingerprints"].clone();
-    assert_eq!(after["user"], before["user"]);
+    assert_eq!(after["token"], before["token"]);
     assert_ne!(after["password"], before["password"]);
-    let expected = secret(&json!({"user": "alice", "password": "hunter3"}));
+    let expected = secret(&json!({"token": "0123456789abcdef", "password": "hunter3-hunter3-hunter3"}));
     assert_eq!(
         server.json(Method::PUT, A, &expected).await.changes(),
         ["a unchanged"]
@@ -69,13 +71,15 @@ async fn the_same_values_are_unchanged_and_a_patch_leaves_those_it_does_not_name
         server.json(Method::PATCH, A, &patch).await.changes(),
         ["a updated"]
     );
-    assert_eq!(server.get(A).await.json["data"], json!({"user": "<redacted>"}));
+    assert_eq!(server.get(A).await.json["data"], json!({"token": "<redacted>"}));
 }
 
 #[tokio::test]
 async fn what_was_read_is_refused_when_it_is_put_back() {
     let server = Server::start().await;
-    server.apply(&[secret(&json!({"password": "hunter2"}))]).await;
+    server
+        .apply(&[secret(&json!({"password": "hunter2-hunter2-hunter2"}))])
+        .await;
     let read = server.get(A).await.json;
     let refused = server.json(Method::PUT, A, &read).await;
     assert_eq!(refused.status, 422, "{refused:?}");
@@ -86,15 +90,61 @@ async fn what_was_read_is_refused_when_it_is_put_back() {
 }
 
 #[tokio::test]
+async fn an_immutable_secret_keeps_its_values_until_it_is_deleted() {
+    let server = Server::start().await;
+    let mut first = secret(&json!({"password": "a first password"}));
+    first["immutable"] = true.into();
+    server.apply(std::slice::from_ref(&first)).await;
+
+    let mut other = first.clone();
+    other["stringData"]["password"] = "a second password".into();
+    let mut unset = first.clone();
+    unset.as_object_mut().unwrap().remove("immutable");
+    let mut all = other.clone();
+    all["immutable"] = false.into();
+    all["type"] = "kubernetes.io/tls".into();
+    all["stringData"] = json!({"tls.crt": "a", "tls.key": "b"});
+    for (changed, fields) in [
+        (&other, &["data"][..]),
+        (&unset, &["immutable"]),
+        (&all, &["immutable", "type", "data"]),
+    ] {
+        let refused = server.post("/v1/apply", changed).await;
+        assert_eq!(refused.status, 422, "{refused:?}");
+        let expected = fields
+            .iter()
+            .map(|field| format!("Secret/default/a {field} conflict"));
+        assert_eq!(refused.violations(), expected.collect::<Vec<_>>());
+        assert!(!refused.text.contains("password"), "{refused:?}");
+    }
+    let patch = json!({"stringData": {"more": "values"}});
+    assert_eq!(server.json(Method::PATCH, A, &patch).await.status, 422);
+
+    // What is beside the values may change, and a new one may take its place.
+    let patch = json!({"metadata": {"labels": {"team": "shop"}}});
+    assert_eq!(
+        server.json(Method::PATCH, A, &patch).await.changes(),
+        ["a updated"]
+    );
+    assert_eq!(server.post("/v1/apply", &first).await.changes(), ["a updated"]);
+    assert_eq!(server.delete(A).await.changes(), ["a deleted"]);
+    assert_eq!(server.post("/v1/apply", &other).await.changes(), ["a created"]);
+}
+
+#[tokio::test]
 async fn a_rollback_leaves_secrets_as_they_are_and_says_so() {
     let server = Server::start().await;
     server
-        .apply(&[secret(&json!({"password": "1"})), backend("b", 1)])
+        .apply(&[secret(&json!({"password": "a first password"})), backend("b", 1)])
         .await;
     let mut other = secret(&json!({"password": "other"}));
     other["metadata"]["name"] = "other".into();
     server
-        .apply(&[secret(&json!({"password": "2"})), backend("b", 2), other])
+        .apply(&[
+            secret(&json!({"password": "a second password"})),
+            backend("b", 2),
+            other,
+        ])
         .await;
     let before = server.get(A).await.json["status"]["fingerprints"].clone();
 

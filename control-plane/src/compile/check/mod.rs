@@ -38,6 +38,19 @@ pub(super) fn findings(world: &World, resource: &Resource) -> Vec<Finding> {
     report.found
 }
 
+/// Whether `new` may take the place of `old`.
+pub(super) fn succession(old: &Resource, new: &Resource) -> Result<(), Vec<Violation>> {
+    let (Spec::Secret(before), Spec::Secret(after)) = (&old.spec, &new.spec) else {
+        return Ok(());
+    };
+    let told = |(field, message)| Violation::new(new.id.to_string(), field, Code::Conflict, message);
+    let wrong: Vec<_> = secret::kept(before, after).map(told).collect();
+    match wrong.is_empty() {
+        true => Ok(()),
+        false => Err(wrong),
+    }
+}
+
 /// What is found about one resource.
 struct Report<'a> {
     world: &'a World,

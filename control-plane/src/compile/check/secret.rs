@@ -57,6 +57,21 @@ pub(super) fn check(report: &mut Report<'_>, spec: &SecretSpec) {
     }
 }
 
+/// What of an immutable Secret would change though it must not, as in Kubernetes: field and message.
+pub(super) fn kept<'a>(old: &SecretSpec, new: &SecretSpec) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let is_kept = old.immutable == Some(true);
+    let fields = [
+        ("immutable", new.immutable == Some(true)),
+        ("type", new.secret_type == old.secret_type),
+        ("data", new.data == old.data),
+    ];
+    let changed = fields.into_iter().filter(move |(_, same)| is_kept && !same);
+    changed.map(|(field, _)| {
+        let message = "stays as it is, since this Secret is immutable: delete it and write it anew, or use another name";
+        (field, message)
+    })
+}
+
 fn report_wrong(report: &mut Report<'_>, wrong: &Wrong) {
     let message = format!("`{}` {}", wrong.data_key, wrong.fault);
     report.wrong(field(wrong.data_key), Code::Invalid, message);

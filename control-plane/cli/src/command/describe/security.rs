@@ -1,5 +1,7 @@
 //! What Secrets and policies say. Of a Secret nobody gets to see more than this.
 
+use std::collections::HashMap;
+
 use super::text::Text;
 use crate::manifest::Manifest;
 use crate::table::{Table, listed};
@@ -17,8 +19,10 @@ pub(super) fn secret(text: &mut Text, secret: Manifest<'_>) {
         text.field("Expires", &expiry(expires, time::now_ms()));
     }
     let mut table = Table::new(["NAME", "FINGERPRINT"]);
-    for (name, print) in secret.pairs("/status/fingerprints") {
-        table.row([name.to_owned(), print]);
+    let prints: HashMap<_, _> = secret.pairs("/status/fingerprints").into_iter().collect();
+    for (name, _) in secret.pairs("/data") {
+        let print = prints.get(name).map_or("none: too short", String::as_str);
+        table.row([name, print]);
     }
     text.table("Values", &table);
 }
@@ -71,7 +75,7 @@ mod tests {
     fn a_secret_is_described_by_its_fingerprints_and_its_certificate() {
         let shown = json!({
             "kind": "Secret", "type": "kubernetes.io/tls",
-            "data": {"tls.crt": "<redacted>", "tls.key": "<redacted>"},
+            "data": {"pin": "<redacted>", "tls.crt": "<redacted>", "tls.key": "<redacted>"},
             "status": {
                 "fingerprints": {"tls.crt": "0a1b2c3d", "tls.key": "99887766"},
                 "certificate": {"subject": "CN=shop", "names": ["a.example", "b.example"], "notAfterSeconds": 7},
@@ -85,6 +89,7 @@ mod tests {
             "Subject:      CN=shop",
             "Names:        a.example,b.example",
             "  tls.key   99887766",
+            "  pin       none: too short",
         ] {
             assert!(text.lines().any(|found| found == line), "{text}");
         }
