@@ -40,13 +40,22 @@ struct Options {
     /// no secrets
     #[arg(long, env = "SLUICE_KEY_FILE", value_name = "FILE")]
     key_file: Option<PathBuf>,
-    /// How often proxies get a new key for TLS session tickets, in hours
+    /// How often proxies get a new key for TLS session tickets: 1 to 24 hours. Three keys are kept, so a
+    /// ticket opens for at most three times as long
     #[arg(long, default_value_t = TICKET_ROTATION.as_secs() / HOUR, value_name = "HOURS",
-          value_parser = clap::value_parser!(u64).range(1..=168))]
+          value_parser = ticket_hours)]
     ticket_rotation: u64,
     /// Secret of a token that is accepted from the start; stored as a hash
     #[arg(long, env = "SLUICE_TOKEN", hide_env_values = true, value_name = "SECRET")]
     token: Option<String>,
+}
+
+/// Whoever gets hold of a ticket key can read the sessions that were resumed by it, so it does not live long.
+fn ticket_hours(text: &str) -> Result<u64, &'static str> {
+    match text.parse() {
+        Ok(hours @ 1..=24) => Ok(hours),
+        Ok(_) | Err(_) => Err("must be 1 to 24 hours"),
+    }
 }
 
 fn main() -> anyhow::Result<()> {
@@ -101,4 +110,35 @@ fn announce(running: &Running) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{line}")?;
     stdout.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn ticket_keys_live_from_one_hour_to_a_day() {
+        let rotation = |hours: &str| {
+            let line = [
+                "sluice-control",
+                "--database-url",
+                "sqlite::memory:",
+                "--ticket-rotation",
+                hours,
+            ];
+            Options::try_parse_from(line).map(|options| options.ticket_rotation)
+        };
+        assert_eq!((rotation("1").unwrap(), rotation("24").unwrap()), (1, 24));
+        for wrong in ["0", "25", "1.5", "1h", ""] {
+            let told = rotation(wrong).unwrap_err().to_string();
+            assert!(told.contains("must be 1 to 24 hours"), "{told}");
+        }
+    }
 }

@@ -18,8 +18,13 @@ use sluice_tests::upstream::Upstream;
 use marker::{Certificate, Marker, base64};
 use witness::Witness;
 
+/// As `kubectl get -o yaml` prints it, with what it keeps of the last `kubectl apply`.
 fn secret(name: &str, kind: &str, data: Value) -> Value {
-    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": kind, "data": data})
+    let mut secret =
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": kind, "data": data});
+    let applied = format!("{secret}\n");
+    secret["metadata"]["annotations"] = json!({"kubectl.kubernetes.io/last-applied-configuration": applied});
+    secret
 }
 
 fn tls(name: &str, certificate: &Certificate) -> Value {
