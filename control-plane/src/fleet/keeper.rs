@@ -21,16 +21,16 @@ pub async fn keep(fleet: Arc<Fleet>, published: watch::Receiver<Arc<Published>>,
     loop {
         tokio::time::sleep(PERIOD).await;
         let now = Arc::clone(&published.borrow());
-        for receipt in fleet.unkept(&now, Instant::now()) {
+        let updated_at = clock::wall();
+        let receipts = fleet.unkept(&now, Instant::now()).into_iter().map(|receipt| {
             // Numbers and names: there is nothing in it that JSON cannot hold.
             let summary = serde_json::to_string(&receipt).unwrap_or_default();
-            let stored = StoredReceipt {
-                summary,
-                updated_at: clock::wall(),
-            };
-            if let Err(error) = store.put_receipt(Revision(receipt.revision), &stored).await {
-                tracing::warn!(revision = receipt.revision, %error, "receipt is not stored");
-            }
+            let stored = StoredReceipt { summary, updated_at };
+            (Revision(receipt.revision), stored)
+        });
+        let receipts: Vec<_> = receipts.collect();
+        if let Err(error) = store.put_receipts(&receipts).await {
+            tracing::warn!(receipts = receipts.len(), %error, "receipts are not stored");
         }
         if fleet.has_broken() {
             fleet.announce();

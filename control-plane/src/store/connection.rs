@@ -18,6 +18,7 @@ use super::id::{self, NO_REVISION, Point, WriteId};
 use super::schema;
 use super::session::{Mode, Session, stored};
 use super::target::{self, ACQUIRE_TIMEOUT, Target};
+use super::turns::Turns;
 use super::watch::{CHANNEL, HeadWatch};
 
 /// The database in use.
@@ -33,6 +34,8 @@ pub(super) struct Connection {
 struct Connected {
     target: Target,
     pool: AnyPool,
+    /// Who writes next.
+    turns: Turns,
 }
 
 /// The newest write known to be committed.
@@ -64,8 +67,12 @@ impl Connection {
     }
 
     pub(super) async fn begin(&self, mode: Mode) -> Result<Session, StoreError> {
-        let Connected { target, pool } = self.current();
-        Session::begin(&pool, target.dialect(), mode).await
+        let Connected { target, pool, turns } = self.current();
+        let turn = match mode {
+            Mode::Read => None,
+            Mode::Write => turns.next().await?,
+        };
+        Session::begin(&pool, target.dialect(), mode, turn).await
     }
 
     /// A transaction to read in, and the head that it sees.
@@ -185,6 +192,7 @@ async fn first_answering(targets: &[Target]) -> Result<Connected, StoreError> {
                 return Ok(Connected {
                     target: target.clone(),
                     pool,
+                    turns: Turns::of(target.dialect()),
                 });
             }
             Err(error) if error.is_transient() => last = error,

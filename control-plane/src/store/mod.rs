@@ -29,6 +29,7 @@ mod sealed;
 mod session;
 mod target;
 mod token;
+mod turns;
 mod watch;
 mod write;
 

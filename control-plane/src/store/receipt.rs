@@ -17,19 +17,26 @@ pub struct StoredReceipt {
 }
 
 impl Store {
-    /// Stores the summary of `revision`, in place of the one before unless that is newer.
-    pub async fn put_receipt(&self, revision: Revision, receipt: &StoredReceipt) -> Result<(), StoreError> {
-        let upsert = sqlx::query(
-            "INSERT INTO receipts (revision, summary, updated_at_ms) VALUES ($1, $2, $3) \
-             ON CONFLICT (revision) DO UPDATE SET summary = excluded.summary, \
-             updated_at_ms = excluded.updated_at_ms \
-             WHERE receipts.updated_at_ms <= excluded.updated_at_ms",
-        )
-        .bind(stored(revision.0))
-        .bind(receipt.summary.as_str())
-        .bind(stored(receipt.updated_at.0));
+    /// Stores the summaries of these revisions, each in place of the one before unless that is newer. In
+    /// one transaction: each would have the disk write, and those who change something wait meanwhile.
+    pub async fn put_receipts(&self, receipts: &[(Revision, StoredReceipt)]) -> Result<(), StoreError> {
+        if receipts.is_empty() {
+            return Ok(());
+        }
         let mut session = self.begin(Mode::Write).await?;
-        session.execute(upsert).await?;
+        for (revision, receipt) in receipts {
+            let upsert = sqlx::query(
+                "INSERT INTO receipts (revision, summary, updated_at_ms) VALUES ($1, $2, $3) \
+                 ON CONFLICT (revision) DO UPDATE SET summary = excluded.summary, \
+                 updated_at_ms = excluded.updated_at_ms \
+                 WHERE receipts.updated_at_ms <= excluded.updated_at_ms",
+            );
+            let upsert = upsert
+                .bind(stored(revision.0))
+                .bind(receipt.summary.as_str())
+                .bind(stored(receipt.updated_at.0));
+            session.execute(upsert).await?;
+        }
         session.commit().await
     }
 

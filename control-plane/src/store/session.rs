@@ -10,10 +10,14 @@ use sqlx::{Any, AnyConnection, AnyPool, Executor, Row as _};
 
 use super::StoreError;
 use super::target::Dialect;
+use super::turns::Turn;
 
-/// Longest wait for the answer to one statement. Above the server's own limits, so that it only
-/// counts when the server does not answer at all.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest wait for the answer to one statement of Postgres. Above the server's own limits, so that it
+/// only counts when the server does not answer at all.
+const SERVER_TIMEOUT: Duration = Duration::from_secs(3);
+/// The same for SQLite, which is no server that could be away: a slow disk ends what it began, and whoever
+/// gives up earlier does not know whether a commit took place.
+const DISK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A statement of either dialect with its values.
 pub(super) type Statement<'q> = Query<'q, Any, AnyArguments>;
@@ -35,15 +39,23 @@ pub(super) struct Session {
     connection: PoolConnection<Any>,
     dialect: Dialect,
     finished: bool,
+    /// Given back after the connection.
+    _turn: Option<Turn>,
 }
 
 impl Session {
-    pub(super) async fn begin(pool: &AnyPool, dialect: Dialect, mode: Mode) -> Result<Self, StoreError> {
+    pub(super) async fn begin(
+        pool: &AnyPool,
+        dialect: Dialect,
+        mode: Mode,
+        turn: Option<Turn>,
+    ) -> Result<Self, StoreError> {
         let connection = pool.acquire().await?;
         let mut session = Self {
             connection,
             dialect,
             finished: false,
+            _turn: turn,
         };
         session
             .run(match (dialect, mode) {
@@ -62,19 +74,18 @@ impl Session {
 
     /// Runs a statement; the number of rows it changed.
     pub(super) async fn execute(&mut self, statement: Statement<'_>) -> Result<u64, StoreError> {
-        let result = within(statement.execute(&mut *self.connection)).await?;
+        let result = within(self.dialect, statement.execute(&mut *self.connection)).await?;
         Ok(result.rows_affected())
     }
 
     pub(super) async fn rows(&mut self, statement: Statement<'_>) -> Result<Vec<Row>, StoreError> {
-        let rows = within(statement.fetch_all(&mut *self.connection)).await?;
+        let rows = within(self.dialect, statement.fetch_all(&mut *self.connection)).await?;
         Ok(rows.into_iter().map(Row).collect())
     }
 
     pub(super) async fn row(&mut self, statement: Statement<'_>) -> Result<Option<Row>, StoreError> {
-        Ok(within(statement.fetch_optional(&mut *self.connection))
-            .await?
-            .map(Row))
+        let row = within(self.dialect, statement.fetch_optional(&mut *self.connection)).await?;
+        Ok(row.map(Row))
     }
 
     /// An error here does not say whether the transaction took place.
@@ -93,7 +104,7 @@ impl Session {
 
     async fn run(&mut self, sql: &'static str) -> Result<(), StoreError> {
         let connection: &mut AnyConnection = &mut self.connection;
-        within(connection.execute(sql)).await.map(|_| ())
+        within(self.dialect, connection.execute(sql)).await.map(|_| ())
     }
 }
 
@@ -107,11 +118,18 @@ impl Drop for Session {
     }
 }
 
-async fn within<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
-    match tokio::time::timeout(STATEMENT_TIMEOUT, answer).await {
+async fn within<T>(
+    dialect: Dialect,
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, StoreError> {
+    let most = match dialect {
+        Dialect::Postgres => SERVER_TIMEOUT,
+        Dialect::Sqlite => DISK_TIMEOUT,
+    };
+    match tokio::time::timeout(most, answer).await {
         Ok(answer) => Ok(answer?),
         Err(_) => {
-            tracing::warn!("store call failed: no answer in {STATEMENT_TIMEOUT:?}");
+            tracing::warn!("store call failed: no answer in {most:?}");
             Err(StoreError::Timeout)
         }
     }

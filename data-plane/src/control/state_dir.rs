@@ -116,10 +116,12 @@ impl StateDir {
     fn reseal(&self, bytes: &[u8]) {
         match self.write(bytes) {
             Ok(()) => {
-                tracing::info!("the saved snapshot is sealed under the newest key; older ones are not needed")
+                tracing::info!(
+                    "the saved snapshot is sealed under the newest key; older ones are not needed"
+                );
             }
             Err(error) => {
-                tracing::error!(%error, "older keys must stay: the saved snapshot cannot be sealed anew")
+                tracing::error!(%error, "older keys must stay: the saved snapshot cannot be sealed anew");
             }
         }
     }

@@ -18,13 +18,18 @@ async fn the_newest_receipt_of_a_revision_is_kept(database: Database) {
     };
     let revision = Revision(1);
     assert_eq!(store.receipt(revision).await.unwrap(), None);
-    for (summary, at) in [("pending", 10), ("applied", 20), ("late", 15)] {
-        store.put_receipt(revision, &receipt(summary, at)).await.unwrap();
+    let other = Revision(2);
+    for receipts in [
+        &[(revision, receipt("pending", 10)), (other, receipt("other", 10))][..],
+        &[(revision, receipt("applied", 20))],
+        &[(revision, receipt("late", 15)), (other, receipt("newer", 15))],
+        &[],
+    ] {
+        store.put_receipts(receipts).await.unwrap();
     }
-    assert_eq!(
-        store.receipt(revision).await.unwrap(),
-        Some(receipt("applied", 20))
-    );
+    for (revision, last) in [(revision, receipt("applied", 20)), (other, receipt("newer", 15))] {
+        assert_eq!(store.receipt(revision).await.unwrap(), Some(last));
+    }
 }
 
 async fn a_token_is_found_by_its_secret_and_stays_revoked(database: Database) {

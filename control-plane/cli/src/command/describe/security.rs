@@ -22,7 +22,7 @@ pub(super) fn secret(text: &mut Text, secret: Manifest<'_>) {
     let prints: HashMap<_, _> = secret.pairs("/status/fingerprints").into_iter().collect();
     for (name, _) in secret.pairs("/data") {
         let print = prints.get(name).map_or("none: too short", String::as_str);
-        table.row([name, print]);
+        table.row([name.to_owned(), print.to_owned()]);
     }
     text.table("Values", &table);
 }
