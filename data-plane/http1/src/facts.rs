@@ -9,6 +9,7 @@ static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 static HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
 /// Which fields are there that a proxy has to look at. Most messages have next to none of them, and
@@ -30,6 +31,9 @@ pub struct Facts {
     pub forwarded_for: bool,
     /// X-Forwarded-Client-Cert.
     pub client_cert: bool,
+    /// A name that an application may take for one that only proxies write; see
+    /// [`Facts::is_lookalike`].
+    pub lookalike: bool,
 }
 
 impl Facts {
@@ -47,6 +51,20 @@ impl Facts {
         let mut facts = Self::default();
         facts.note(name);
         facts.hop_by_hop
+    }
+
+    /// Whether a name is that of a field which proxies write, with underscores for hyphens. CGI and what
+    /// came after it (RFC 3875 section 4.1.18) tell the two apart no more.
+    pub fn is_lookalike(name: &HeaderName) -> bool {
+        let name = name.as_str().as_bytes();
+        let written = match name.len() {
+            15 => X_FORWARDED_FOR.as_str(),
+            17 => X_FORWARDED_PROTO.as_str(),
+            23 => X_FORWARDED_CLIENT_CERT.as_str(),
+            _ => return false,
+        };
+        let alike = |(one, other): (&u8, &u8)| one == other || *one == b'_' && *other == b'-';
+        name.contains(&b'_') && name.iter().zip(written.as_bytes()).all(alike)
     }
 
     #[inline]
@@ -67,10 +85,19 @@ impl Facts {
             10 => self.hop_by_hop |= *name == CONNECTION || *name == KEEP_ALIVE,
             12 => self.max_forwards |= *name == MAX_FORWARDS,
             14 => self.hop_by_hop |= *name == HTTP2_SETTINGS,
-            15 => self.forwarded_for |= *name == X_FORWARDED_FOR,
+            15 => {
+                self.forwarded_for |= *name == X_FORWARDED_FOR;
+                self.lookalike |= Self::is_lookalike(name);
+            }
             16 => self.hop_by_hop |= *name == PROXY_CONNECTION,
-            17 => self.hop_by_hop |= *name == TRANSFER_ENCODING,
-            23 => self.client_cert |= *name == X_FORWARDED_CLIENT_CERT,
+            17 => {
+                self.hop_by_hop |= *name == TRANSFER_ENCODING;
+                self.lookalike |= Self::is_lookalike(name);
+            }
+            23 => {
+                self.client_cert |= *name == X_FORWARDED_CLIENT_CERT;
+                self.lookalike |= Self::is_lookalike(name);
+            }
             _ => {}
         }
     }
@@ -120,6 +147,15 @@ mod tests {
         );
         let client_cert = true;
         assert_eq!(of("x-forwarded-client-cert"), Facts { client_cert, ..none });
+        let lookalike = true;
+        for name in [
+            "x_forwarded_for",
+            "x-forwarded_for",
+            "x_forwarded-proto",
+            "x_forwarded_client_cert",
+        ] {
+            assert_eq!(of(name), Facts { lookalike, ..none }, "{name}");
+        }
         let max_forwards = true;
         assert_eq!(of("max-forwards"), Facts { max_forwards, ..none });
         for name in [
@@ -131,6 +167,8 @@ mod tests {
             "trailer",
             "date",
             "content-length",
+            "accept_encoding",
+            "x-forwarded-proto",
         ] {
             assert_eq!(of(name), none, "{name}");
         }

@@ -27,6 +27,7 @@ use crate::{
 
 /// Read of a pipelining client while its request is under way; then it has to wait.
 const MAX_AHEAD: usize = 16 * 1024;
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// What is read of a client that has been told to go, and for how long: a socket that is closed
 /// with bytes unread resets the connection, and the client may lose the answer.
 const LINGER: (usize, Duration) = (256 * 1024, Duration::from_secs(2));
@@ -322,11 +323,11 @@ impl Inner {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Reason>>> {
         if std::mem::take(&mut self.awaited) {
             // RFC 9110 section 10.1.1. Written here, as whoever reads may be another task than the
-            // loop's, which nothing would wake. What is left, and errors, are the loop's.
-            self.pipe
-                .output
-                .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-            let _ = self.pipe.poll_drain(cx);
+            // loop's. What is left, and errors, are the loop's.
+            self.pipe.output.extend_from_slice(CONTINUE);
+            if self.pipe.poll_drain(cx).is_pending() {
+                self.watcher.iter().for_each(Waker::wake_by_ref);
+            }
         }
         loop {
             match self.receiving.take(&mut self.pipe.input) {

@@ -52,6 +52,9 @@ pub(super) fn prepare_request<B>(
         // Nobody but a proxy says who a client is.
         headers.remove(&X_FORWARDED_CLIENT_CERT);
     }
+    if facts.lookalike {
+        remove_lookalikes(headers);
+    }
     let secured = exchange.connection().secured.as_ref();
     if let Some(client) = secured.and_then(|secured| secured.client.as_ref()) {
         headers.insert(&X_FORWARDED_CLIENT_CERT, client.clone());
@@ -127,6 +130,19 @@ pub(super) fn add_provenance(headers: &mut HeaderMap, exchange: &Exchange) {
         if let Some(variant) = &route.variant {
             headers.insert(&X_SLUICE_VARIANT, variant.clone());
         }
+    }
+}
+
+/// Takes out what an application may take for a proxy's word.
+#[cold]
+fn remove_lookalikes(headers: &mut HeaderMap) {
+    let names: Vec<_> = headers
+        .keys()
+        .filter(|name| Facts::is_lookalike(name))
+        .cloned()
+        .collect();
+    for name in names {
+        headers.remove(name);
     }
 }
 
@@ -291,6 +307,19 @@ mod tests {
         assert!(wants_trailers(&map(&[("te", "deflate;q=0.5, Trailers")])));
         assert!(wants_trailers(&map(&[("te", "gzip"), ("te", "trailers")])));
         assert!(!wants_trailers(&map(&[("te", "gzip")])));
+    }
+
+    #[test]
+    fn no_client_says_in_another_spelling_what_only_proxies_say() {
+        let mut headers = map(&[
+            ("x_forwarded_for", "192.0.2.9"),
+            ("x-forwarded_proto", "https"),
+            ("x_forwarded_client_cert", "Subject=\"CN=admin\""),
+            ("x_forwarded_host", "kept"),
+        ]);
+        assert!(Facts::of(&headers).lookalike);
+        remove_lookalikes(&mut headers);
+        assert_eq!(headers.keys().collect::<Vec<_>>(), ["x_forwarded_host"]);
     }
 
     #[test]

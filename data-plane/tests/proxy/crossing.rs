@@ -137,3 +137,16 @@ async fn trailers_from_http2_are_those_that_may_be_any_both_ways() {
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.trailers.unwrap().keys().collect::<Vec<_>>(), ["x-sum"]);
 }
+
+#[tokio::test]
+async fn what_only_proxies_say_is_not_taken_from_a_client_in_any_spelling() {
+    let upstream = Upstream::echoing().await;
+    let edge = Edge::start(&Site::to(&[&upstream.name()])).await;
+    let request = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\nX_Forwarded_Client-Cert: Subject=\"CN=admin\"\r\n\
+        x_forwarded_for: 192.0.2.9\r\nx-forwarded_proto: https\r\nx-forwarded-client-cert: By=me\r\n\r\n";
+    let answer = raw(edge.address, request).await;
+    assert!(
+        answer.ends_with("\nhost: a\nx-forwarded-for: 127.0.0.1\nx-forwarded-proto: http"),
+        "{answer}"
+    );
+}

@@ -1,6 +1,6 @@
 //! Bodies that another task reads than the connection's: hyper's, when the endpoint speaks HTTP/2.
 
-use std::future::poll_fn;
+use std::{future::poll_fn, task::Context};
 
 use super::*;
 use crate::http1::Upload;
@@ -9,13 +9,15 @@ const HEAD: &str = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 8\r\n\r\n";
 
 /// A connection that nobody serves, with its client.
 async fn connected() -> (Rc<Channel>, End, Upload) {
+    connected_over(wire(BUFFER), HEAD).await
+}
+
+async fn connected_over((transport, mut client): (Transport, End), head: &str) -> (Rc<Channel>, End, Upload) {
     let worker = testing::worker(&site(v1::Limits::default()));
     let (connection, limits) = testing::connection(&worker);
-    let (transport, mut client) = wire(BUFFER);
     let deadline = worker.deadlines.after(limits.head_timeout);
     let channel = Channel::new(transport, BytesMut::new(), limits, deadline);
-    client.say(HEAD).await;
-    let upload = next(&channel, &connection).await;
+    let ((), upload) = tokio::join!(client.say(head), next(&channel, &connection));
     (channel, client, upload)
 }
 
@@ -41,7 +43,11 @@ fn reading(upload: Upload) -> JoinHandle<(String, Option<Reason>)> {
 /// What the connection's own task does meanwhile.
 fn watching(channel: &Rc<Channel>) -> JoinHandle<()> {
     let channel = Rc::clone(channel);
-    spawn_local(async move { poll_fn(|cx| channel.poll_gone(cx)).await })
+    let look = move |cx: &mut Context<'_>| {
+        let _ = channel.with(|inner| inner.poll_drain(cx));
+        channel.poll_gone(cx)
+    };
+    spawn_local(poll_fn(look))
 }
 
 #[test]
@@ -74,6 +80,21 @@ fn the_connection_hears_that_its_client_has_left_once_another_task_has_read_the_
         assert_eq!(reading(upload).await.unwrap(), ("12345678".into(), None));
         client.stream.shutdown().await.unwrap();
         timeout(MOMENT, watched).await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_client_that_hardly_reads_is_asked_to_the_end_for_what_another_task_wants() {
+    run(async {
+        let head = HEAD.replace("\r\n\r\n", "\r\nexpect: 100-continue\r\n\r\n");
+        let (channel, mut client, upload) = connected_over(wire(8), &head).await;
+        let watched = watching(&channel);
+        tokio::task::yield_now().await;
+        let read = reading(upload);
+        assert_eq!(client.hear().await, "HTTP/1.1 100 Continue\r\n\r\n");
+        client.say("whole it").await;
+        assert_eq!(read.await.unwrap(), ("whole it".into(), None));
+        watched.abort();
     });
 }
 
