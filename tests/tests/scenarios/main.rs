@@ -26,6 +26,8 @@ mod outlier;
 mod parked;
 mod ports;
 mod postgres;
+mod python;
+mod rates;
 mod restart;
 mod rollback;
 mod secrets;
