@@ -4,6 +4,8 @@
 //! work in a moment (`Retry-After`), any other 5xx that somebody has to look. What the database
 //! said stays in the log.
 
+mod class;
+
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -14,6 +16,7 @@ use sluice_intent::ResourceId;
 use sluice_model::{Code, Revision, Violation};
 use thiserror::Error;
 
+use self::class::Class;
 use super::access::Unauthenticated;
 use super::query::ParameterError;
 use crate::live::{WriteError, counted};
@@ -104,94 +107,10 @@ pub(super) enum Missing {
     Token(String),
 }
 
-/// The kinds of problem that clients can tell apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Class {
-    Unauthenticated,
-    NotFound,
-    MethodNotAllowed,
-    Media,
-    TooLarge,
-    Timeout,
-    BadRequest,
-    Malformed,
-    Invalid,
-    Conflict,
-    Precondition,
-    Busy,
-    Unavailable,
-    UnknownOutcome,
-    Full,
-    NoKey,
-    Internal,
-}
-
-impl Class {
-    /// Status, the last part of the type's URI, title.
-    const fn facts(self) -> (StatusCode, &'static str, &'static str) {
-        match self {
-            Self::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated", "A token is needed"),
-            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "Not found"),
-            Self::MethodNotAllowed => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method-not-allowed",
-                "Method not allowed",
-            ),
-            Self::Media => (
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "media-type",
-                "Unsupported media type",
-            ),
-            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Body too large"),
-            Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "timeout", "Request took too long"),
-            Self::BadRequest => (StatusCode::BAD_REQUEST, "bad-request", "Bad request"),
-            Self::Malformed => (StatusCode::BAD_REQUEST, "malformed", "Malformed content"),
-            Self::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Invalid content"),
-            Self::Conflict => (StatusCode::CONFLICT, "conflict", "Conflict"),
-            Self::Precondition => (
-                StatusCode::PRECONDITION_FAILED,
-                "precondition",
-                "Precondition failed",
-            ),
-            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy"),
-            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Unavailable"),
-            Self::UnknownOutcome => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "unknown-outcome",
-                "Outcome unknown",
-            ),
-            Self::Full => (StatusCode::INSUFFICIENT_STORAGE, "full", "No space left"),
-            Self::NoKey => (
-                StatusCode::NOT_IMPLEMENTED,
-                "no-envelope-key",
-                "Secrets cannot be stored",
-            ),
-            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
-        }
-    }
-}
-
 impl Problem {
     /// The problem of content that is refused: malformed as a whole, or invalid in places.
     pub(super) fn violation(resource: &str, field: &str, code: Code, message: impl Into<String>) -> Self {
         Self::Violations(vec![Violation::new(resource, field, code, message)])
-    }
-
-    fn class(&self) -> Class {
-        match self {
-            Self::Unauthenticated(_) => Class::Unauthenticated,
-            Self::NotFound(_) => Class::NotFound,
-            Self::MethodNotAllowed => Class::MethodNotAllowed,
-            Self::MediaType(_) => Class::Media,
-            Self::TooLarge(_) => Class::TooLarge,
-            Self::Slow => Class::Timeout,
-            Self::Incomplete | Self::Parameter { .. } | Self::Header { .. } => Class::BadRequest,
-            Self::Violations(violations) => of_violations(violations),
-            Self::Write(error) => of_write(error),
-            Self::Store(error) => of_store(*error),
-            Self::Busy => Class::Busy,
-            Self::Closing => Class::Unavailable,
-        }
     }
 
     /// For the audit trail: where a write is wrong, if that is why it is refused. Messages are left
@@ -228,42 +147,6 @@ impl Problem {
             }
             _ => Vec::new(),
         }
-    }
-}
-
-fn of_write(error: &WriteError) -> Class {
-    match error {
-        WriteError::Refused(violations) => of_violations(violations),
-        WriteError::NotFound(_) => Class::NotFound,
-        WriteError::Precondition { .. } => Class::Precondition,
-        WriteError::Raced(_) => Class::Conflict,
-        WriteError::FutureBase(_) => Class::Conflict,
-        WriteError::Contended => Class::Busy,
-        WriteError::Unknown => Class::UnknownOutcome,
-        WriteError::Store(error) => of_store(*error),
-        WriteError::Closed => Class::Unavailable,
-    }
-}
-
-fn of_store(error: StoreError) -> Class {
-    match error {
-        StoreError::Unavailable | StoreError::Timeout | StoreError::Closed => Class::Unavailable,
-        StoreError::Full => Class::Full,
-        StoreError::NoKey => Class::NoKey,
-        StoreError::InvalidUrl
-        | StoreError::Corrupt
-        | StoreError::Migration
-        | StoreError::Rejected
-        | StoreError::UnknownKey => Class::Internal,
-    }
-}
-
-/// Input that is neither YAML nor JSON is malformed; that it reads and is wrong is another thing.
-fn of_violations(violations: &[Violation]) -> Class {
-    let unreadable = |violation: &Violation| violation.resource == INPUT && violation.code == Code::Malformed;
-    match violations.iter().any(unreadable) {
-        true => Class::Malformed,
-        false => Class::Invalid,
     }
 }
 
@@ -330,7 +213,7 @@ impl From<Missing> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (status, name, title) = self.class().facts();
+        let (status, name, title) = Class::of(&self).facts();
         let challenge = match &self {
             Self::Unauthenticated(reason) => Some(reason.challenge()),
             _ => None,

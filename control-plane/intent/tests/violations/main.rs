@@ -4,6 +4,7 @@
 
 mod backend;
 mod experiment;
+mod filters;
 mod gateway;
 mod httproute;
 mod input;

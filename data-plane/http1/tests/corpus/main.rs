@@ -7,6 +7,7 @@ mod fields;
 mod limits;
 mod requests;
 mod responses;
+mod targets;
 
 use connection::{Pieces, Seen};
 
