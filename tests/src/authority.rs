@@ -104,7 +104,7 @@ impl Authority {
     /// # Errors
     /// When openssl refuses.
     pub fn revoke(&self, revoked: &[&Identity]) -> anyhow::Result<String> {
-        self.write_index(revoked, "R", "\t260101000000Z\t")?;
+        self.write_index(revoked, "R", REVOKED)?;
         std::fs::write(self.directory.join("crlnumber"), "01\n")?;
         let configuration = "[ca]\ndefault_ca=own\n[own]\ndatabase=index.txt\n\
             crlnumber=crlnumber\ndefault_md=sha256\ncrl_extensions=list\n\
@@ -123,9 +123,23 @@ impl Authority {
     /// When openssl refuses.
     pub fn ocsp(&self, good: &Identity) -> anyhow::Result<Vec<u8>> {
         self.write_index(&[good], "V", "\t\t")?;
+        self.respond(good)
+    }
+
+    /// The same, saying that it is revoked.
+    ///
+    /// # Errors
+    /// When openssl refuses.
+    pub fn ocsp_of_revoked(&self, revoked: &Identity) -> anyhow::Result<Vec<u8>> {
+        self.write_index(&[revoked], "R", REVOKED)?;
+        self.respond(revoked)
+    }
+
+    /// What the index says of this certificate.
+    fn respond(&self, about: &Identity) -> anyhow::Result<Vec<u8>> {
         let mut request = self.openssl("ocsp");
         request.args(["-issuer", "ca.pem", "-no_nonce", "-reqout", "ocsp.req", "-cert"]);
-        run(request.arg(&good.chain_file))?;
+        run(request.arg(&about.chain_file))?;
         let mut response = self.openssl("ocsp");
         response.args(["-index", "index.txt", "-CA", "ca.pem", "-rsigner", "ca.pem"]);
         response.args([
@@ -182,6 +196,9 @@ impl Authority {
         openssl
     }
 }
+
+/// When a certificate was revoked, as the index of `openssl ca` has it.
+const REVOKED: &str = "\t260101000000Z\t";
 
 /// What makes a certificate an authority's.
 const AUTHORITY: [&str; 6] = [

@@ -65,8 +65,7 @@ fn identity(certificate: &Certificate) -> Result<Identity, Fault> {
     let chain = chain.map(|der| CertificateDer::from(der.to_vec())).collect();
     let key: &[u8] = certificate.private_key.expose();
     let key = PrivateKeyDer::try_from(key).map_err(|_| Fault::PrivateKey)?;
-    let ocsp = certificate.ocsp.as_ref().map(|response| response.to_vec());
-    Identity::new(chain, &key, ocsp)
+    Identity::new(chain, &key, certificate.ocsp.as_deref())
 }
 
 fn roots(trust: &Trust) -> Result<sluice_tls::Trust, Fault> {
@@ -88,7 +87,7 @@ pub(super) fn violation(key: &Key, fault: Fault) -> Violation {
         Fault::PrivateKey | Fault::Mismatch => "private_key",
         Fault::Root { .. } => "roots",
         Fault::Crl | Fault::NoCrl => "crls",
-        Fault::Ocsp => "ocsp",
+        Fault::Ocsp(_) => "ocsp",
         _ => "chain",
     };
     Violation::new(key.as_str(), field, Code::Invalid, fault.to_string())

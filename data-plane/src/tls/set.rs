@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use rustls::{ClientConfig, ServerConfig};
+use rustls::{ClientConfig, ServerConfig, time_provider::DefaultTimeProvider};
 use sluice_core::Snapshot;
 use sluice_model::{BackendTls, Key, Listener, ListenerTls, Protocol, Secret, TlsVersion, Violation};
 use sluice_tls::{
@@ -145,7 +145,8 @@ impl Builder {
         let keys = keys.into_iter().map(Secret::expose);
         let tickets = Tickets::new(keys, &content.scope(&listener.key));
         let identities = credentials.identities(&tls.certificates);
-        let config = server_config(identities, clients.clone(), min_version, tickets)?;
+        let clock = Arc::new(DefaultTimeProvider);
+        let config = server_config(identities, clients.clone(), min_version, tickets, clock)?;
         Ok(Arc::new(Listening {
             content,
             config: Arc::new(config),

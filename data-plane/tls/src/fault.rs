@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::OcspFault;
+
 /// What is wrong, without a byte of what it is wrong with: errors of the PEM reader quote their
 /// input, which may be a private key, so they end here. Certificates and lists count from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -48,9 +50,9 @@ pub enum Fault {
     /// The public key of the leaf is another one.
     #[error("is not the key of the first certificate")]
     Mismatch,
-    /// Not a successful response by RFC 6960 in DER.
-    #[error("is not a successful OCSP response in DER")]
-    Ocsp,
+    /// A response that cannot be stapled.
+    #[error("{0}")]
+    Ocsp(#[from] OcspFault),
     /// A certificate revocation list that chains cannot be checked against.
     #[error("a certificate revocation list does not parse or is of a form that is not supported")]
     Crl,

@@ -11,6 +11,7 @@ mod fault;
 mod identity;
 mod leaf;
 mod name;
+mod ocsp;
 mod pem;
 mod provider;
 mod server;
@@ -24,9 +25,8 @@ pub use clients::Clients;
 pub use fault::Fault;
 pub use identity::{Identity, check_pair};
 pub use leaf::Leaf;
-pub use pem::{
-    MAX_CHAIN, MAX_CRLS, MAX_ROOTS, read_chain, read_crls, read_ocsp, read_private_key, read_roots,
-};
+pub use ocsp::{OcspFault, Staple};
+pub use pem::{MAX_CHAIN, MAX_CRLS, MAX_ROOTS, read_chain, read_crls, read_private_key, read_roots};
 pub use provider::MinVersion;
 pub use server::{ALPN_H2, ALPN_HTTP1, server_config};
 pub use servers::{SubjectName, client_config};

@@ -63,39 +63,6 @@ pub fn read_crls(pem: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>
     sections(pem, MAX_CRLS, Fault::NoCrl)
 }
 
-/// Reads a response to staple: DER, as `openssl ocsp -respout` writes it.
-///
-/// # Errors
-/// When it is not an `OCSPResponse` with status `successful` (RFC 6960 section 4.2.1).
-pub fn read_ocsp(der: &[u8]) -> Result<Vec<u8>, Fault> {
-    // OCSPResponse ::= SEQUENCE { responseStatus ENUMERATED, responseBytes [0] EXPLICIT ... }
-    const SUCCESSFUL: [u8; 3] = [0x0a, 0x01, 0x00];
-    const RESPONSE_BYTES: u8 = 0xa0;
-    let content = sequence(der).ok_or(Fault::Ocsp)?;
-    match content.strip_prefix(&SUCCESSFUL) {
-        Some([RESPONSE_BYTES, ..]) => Ok(der.to_vec()),
-        _ => Err(Fault::Ocsp),
-    }
-}
-
-/// The content of a DER SEQUENCE that is all of `der`.
-fn sequence(der: &[u8]) -> Option<&[u8]> {
-    const SEQUENCE: u8 = 0x30;
-    let [SEQUENCE, first, rest @ ..] = der else {
-        return None;
-    };
-    let (length, content) = match first {
-        0..=0x7f => (usize::from(*first), rest),
-        0x81..=0x84 => {
-            let (digits, content) = rest.split_at_checked(usize::from(first & 0x7f))?;
-            let length = digits.iter().fold(0, |sum, digit| sum << 8 | usize::from(*digit));
-            (length, content)
-        }
-        _ => return None,
-    };
-    (content.len() == length).then_some(content)
-}
-
 fn sections<T: PemObject>(pem: &[u8], most: usize, none: Fault) -> Result<Vec<T>, Fault> {
     let mut found = Vec::new();
     for section in T::pem_slice_iter(pem) {

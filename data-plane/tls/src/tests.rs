@@ -134,29 +134,3 @@ fn a_leaf_covers_its_names_and_one_label_below_a_wildcard() {
         assert!(!read.covers(hostname), "{hostname}");
     }
 }
-
-#[test]
-fn an_ocsp_response_is_one_whole_successful_one() {
-    let response = |status: u8, content: &[u8]| {
-        let mut der = vec![0x30, 3 + u8::try_from(content.len()).unwrap(), 0x0a, 1, status];
-        der.extend(content);
-        der
-    };
-    let good = response(0, &[0xa0, 0x00]);
-    assert_eq!(read_ocsp(&good), Ok(good.clone()));
-    let mut long = vec![0x30, 0x82, 0x01, 0x00, 0x0a, 1, 0, 0xa0];
-    long.resize(4 + 0x100, 0);
-    assert_eq!(read_ocsp(&long).map(|der| der.len()), Ok(long.len()));
-    for bad in [
-        Vec::new(),
-        vec![0x30],
-        vec![0x30, 0x80, 0x0a, 1, 0, 0xa0],
-        vec![0x30, 0x84, 0xff],
-        response(6, &[]),
-        response(0, &[]),
-        [good.clone(), vec![0]].concat(),
-        good[..good.len() - 1].to_vec(),
-    ] {
-        assert_eq!(read_ocsp(&bad), Err(Fault::Ocsp), "{bad:02x?}");
-    }
-}

@@ -2,10 +2,11 @@
 
 use sluice_intent::SecretSpec;
 use sluice_model::Code;
-use sluice_tls::{Fault, Validity};
+use sluice_proto::v1;
+use sluice_tls::{Fault, Staple, Validity};
 
 use super::{Reason, Report};
-use crate::compile::emit::secret::{self, CHAIN, CRLS, ROOTS, Wrong};
+use crate::compile::emit::secret::{self, CHAIN, CRLS, OCSP, ROOTS, Wrong};
 
 const HOUR: i64 = 60 * 60;
 const DAY: i64 = 24 * HOUR;
@@ -42,8 +43,9 @@ const REVOCATIONS: Signed = Signed {
 pub(super) fn check(report: &mut Report<'_>, spec: &SecretSpec) {
     match secret::certificate(spec) {
         Ok(certificate) => {
-            let chain = certificate.into_iter().flat_map(|certificate| certificate.chain);
-            check_times(report, &CHAINS, chain);
+            let certificate = certificate.unwrap_or_default();
+            check_staple(report, &certificate);
+            check_times(report, &CHAINS, certificate.chain);
         }
         Err(wrong) => wrong.iter().for_each(|one| report_wrong(report, one)),
     }
@@ -105,6 +107,26 @@ fn span(seconds: i64) -> String {
         hours @ 1..48 => format!("{hours} h"),
         hours => format!("{} days", hours / 24),
     }
+}
+
+/// A response that is over does no harm: it is not stapled, and clients ask the responder themselves.
+fn check_staple(report: &mut Report<'_>, certificate: &v1::Certificate) {
+    let Some(now) = report.world.now.filter(|_| !certificate.ocsp.is_empty()) else {
+        return;
+    };
+    let Ok(staple) = Staple::read(&certificate.ocsp, &certificate.chain) else {
+        return;
+    };
+    let now = u64::try_from(now).unwrap_or(0);
+    let told = if now < staple.this_update() {
+        "does not hold yet (thisUpdate)"
+    } else if now >= staple.next_update() {
+        "has expired (nextUpdate)"
+    } else {
+        return;
+    };
+    let message = format!("`{OCSP}` {told}: it is not stapled, put a new response there");
+    report.warning(field(OCSP), Reason::Advice, Code::OutOfRange, message);
 }
 
 fn field(data_key: &str) -> String {

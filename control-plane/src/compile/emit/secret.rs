@@ -6,7 +6,7 @@ use sluice_core::Entry;
 use sluice_intent::{ResourceId, SecretRef, SecretSpec, SecretType, Spec};
 use sluice_model::{Key, Kind};
 use sluice_proto::v1;
-use sluice_tls::Fault;
+use sluice_tls::{Fault, Staple};
 
 use super::entry;
 use crate::compile::World;
@@ -15,7 +15,7 @@ use crate::compile::reference::{self, Role};
 /// Data keys that mean something here; all others are kept and not looked at.
 pub(in crate::compile) const CHAIN: &str = "tls.crt";
 const PRIVATE_KEY: &str = "tls.key";
-const OCSP: &str = "tls.ocsp";
+pub(in crate::compile) const OCSP: &str = "tls.ocsp";
 pub(in crate::compile) const ROOTS: &str = "ca.crt";
 pub(in crate::compile) const CRLS: &str = "ca.crl";
 
@@ -91,9 +91,6 @@ pub(in crate::compile) fn certificate(spec: &SecretSpec) -> Result<Option<v1::Ce
     let mut wrong = Vec::new();
     let chain = read(spec, CHAIN, sluice_tls::read_chain, &mut wrong);
     let key = read(spec, PRIVATE_KEY, sluice_tls::read_private_key, &mut wrong);
-    let ocsp = spec
-        .get(OCSP)
-        .and_then(|_| read(spec, OCSP, sluice_tls::read_ocsp, &mut wrong));
     let (Some(chain), Some(key)) = (chain, key) else {
         return Err(wrong);
     };
@@ -104,11 +101,15 @@ pub(in crate::compile) fn certificate(spec: &SecretSpec) -> Result<Option<v1::Ce
         };
         wrong.push(Wrong { data_key, fault });
     }
+    let ocsp = spec.get(OCSP);
+    if ocsp.is_some() {
+        read(spec, OCSP, |der| Staple::read(der, &chain), &mut wrong);
+    }
     match wrong.is_empty() {
         true => Ok(Some(v1::Certificate {
             chain: chain.iter().map(|der| der.to_vec()).collect(),
             private_key: key.secret_der().to_vec(),
-            ocsp: ocsp.unwrap_or_default(),
+            ocsp: ocsp.unwrap_or_default().to_vec(),
         })),
         false => Err(wrong),
     }

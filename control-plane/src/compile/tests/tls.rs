@@ -180,9 +180,14 @@ fn a_certificate_for_other_names_is_a_warning_at_the_listener() {
 
 /// What is warned of when this is applied on that day since 1970.
 fn warned(yaml: &str, day: Option<u64>) -> String {
+    warned_at(yaml, day.map(|day| day * 86_400))
+}
+
+/// What is warned of when this is applied at that second since 1970.
+fn warned_at(yaml: &str, seconds: Option<u64>) -> String {
     let world = World::empty(HistoryId([7; 16]));
-    let world = match day {
-        Some(day) => world.at(Duration::from_secs(day * 86_400)),
+    let world = match seconds {
+        Some(seconds) => world.at(Duration::from_secs(seconds)),
         None => world,
     };
     let changed = world
@@ -205,6 +210,47 @@ fn a_certificate_that_has_expired_or_soon_will_is_a_warning_where_there_is_a_clo
     assert!(warned(Some(1080)).contains("expires in 10 days"));
     assert!(warned(Some(1089)).contains("expires in 24 h"));
     assert!(warned(Some(1100)).contains("has expired 10 days ago"));
+}
+
+#[test]
+fn a_response_that_is_not_stapled_now_is_a_warning_and_no_fault() {
+    // Its thisUpdate and nextUpdate.
+    const FROM: u64 = 1_795_276_806;
+    const UNTIL: u64 = 1_795_881_606;
+    let warned = |seconds| warned_at(include_str!("stapled.yaml"), seconds);
+    assert_eq!(warned(None), "");
+    assert_eq!(warned(Some(FROM)), "");
+    assert_eq!(warned(Some(UNTIL - 1)), "");
+    assert!(warned(Some(UNTIL)).contains("`tls.ocsp` has expired"));
+    // The certificate begins in the same second.
+    assert!(warned(Some(FROM - 1)).contains("`tls.ocsp` does not hold yet"));
+}
+
+#[test]
+fn a_response_for_another_certificate_is_refused() {
+    let (chain, key) = pair(&["a.example"]);
+    let stapled = include_str!("stapled.yaml");
+    let response = stapled.split("tls.ocsp: ").nth(1).unwrap().trim();
+    let yaml = secret(
+        "web",
+        "kubernetes.io/tls",
+        &[("tls.crt", &chain), ("tls.key", &key)],
+    );
+    for (value, said) in [
+        (response, "says nothing of the first certificate"),
+        ("AAAA", "is not a successful OCSP response"),
+    ] {
+        let yaml = format!("{yaml}data: {{tls.ocsp: {value}}}\n");
+        let violations = Site::empty().apply(&yaml).unwrap_err();
+        assert_eq!(
+            told(&violations),
+            [("Secret/default/web", "data[\"tls.ocsp\"]", "invalid")]
+        );
+        assert!(
+            violations[0].message.starts_with(&format!("`tls.ocsp` {said}")),
+            "{violations:?}"
+        );
+    }
 }
 
 #[test]

@@ -11,13 +11,14 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 pub(crate) struct Issued {
     pub(crate) chain: Vec<CertificateDer<'static>>,
     pub(crate) key: Vec<u8>,
+    /// To be stapled.
     pub(crate) ocsp: Option<Vec<u8>>,
 }
 
 /// An authority that issues certificates.
 pub(crate) struct Authority {
     pub(crate) certificate: CertificateDer<'static>,
-    issuer: Issuer<'static, KeyPair>,
+    pub(crate) issuer: Issuer<'static, KeyPair>,
     /// Authorities between it and the root, itself included, nearest first.
     above: Vec<CertificateDer<'static>>,
 }
@@ -79,7 +80,7 @@ impl Authority {
         Issued {
             chain: [&[certificate][..], &self.above].concat(),
             key: key.serialize_der(),
-            ocsp: leaf.ocsp,
+            ocsp: None,
         }
     }
 }
@@ -100,7 +101,6 @@ pub(crate) struct Leaf {
     pub(crate) serial: u64,
     /// The year it ends with.
     pub(crate) until: i32,
-    pub(crate) ocsp: Option<Vec<u8>>,
 }
 
 pub(crate) fn named(names: &'static [&'static str]) -> Leaf {
@@ -110,7 +110,6 @@ pub(crate) fn named(names: &'static [&'static str]) -> Leaf {
         algorithm: &PKCS_ECDSA_P256_SHA256,
         serial: 7,
         until: 2100,
-        ocsp: None,
     }
 }
 

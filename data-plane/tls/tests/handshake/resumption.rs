@@ -7,7 +7,7 @@ use rustls::{ClientConfig, HandshakeKind, ServerConfig, SupportedProtocolVersion
 use sluice_tls::{Clients, MinVersion, Tickets, server_config};
 
 use crate::authority::{Authority, named};
-use crate::setup::server;
+use crate::setup::{clock, server};
 use crate::wire::connect;
 
 fn client(root: &Authority, version: &'static SupportedProtocolVersion) -> Arc<ClientConfig> {
@@ -53,7 +53,7 @@ fn a_new_key_is_taken_up_without_losing_a_session() {
     let with = |keys: &[[u8; 32]]| {
         let identity = root.identity(named(&["a.example"]));
         let tickets = Tickets::new(keys, b"listener");
-        Arc::new(server_config(vec![identity], None, MinVersion::Tls12, tickets).unwrap())
+        Arc::new(server_config(vec![identity], None, MinVersion::Tls12, tickets, clock()).unwrap())
     };
     let client = client(&root, &version::TLS13);
     let [a, b, c] = keys;
@@ -74,7 +74,7 @@ fn a_session_that_nobody_was_asked_for_does_not_open_where_clients_are_asked() {
         let identity = root.identity(named(&["a.example"]));
         let tickets = Tickets::new([&[1; 32]], scope);
         let clients = clients.map(Arc::new);
-        Arc::new(server_config(vec![identity], clients, MinVersion::Tls12, tickets).unwrap())
+        Arc::new(server_config(vec![identity], clients, MinVersion::Tls12, tickets, clock()).unwrap())
     };
     let client = client(&root, &version::TLS13);
     assert_eq!(kind(&client, &scoped(None, b"open")), Some(HandshakeKind::Full));

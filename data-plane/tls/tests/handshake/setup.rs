@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::{CertificateRevocationListDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use sluice_tls::{Clients, Identity, MinVersion, Tickets, Trust, server_config};
 
 use crate::authority::{Authority, Issued, Leaf};
@@ -31,10 +32,13 @@ impl Authority {
     }
 
     pub(crate) fn identity(&self, leaf: Leaf) -> Identity {
-        let Issued { chain, key, ocsp } = self.issue(leaf);
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key));
-        Identity::new(chain, &key, ocsp).unwrap()
+        identity(self.issue(leaf))
     }
+}
+
+pub(crate) fn identity(issued: Issued) -> Identity {
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(issued.key));
+    Identity::new(issued.chain, &key, issued.ocsp.as_deref()).unwrap()
 }
 
 /// A server that shows these, asks clients for that, and makes tickets under `key`.
@@ -44,5 +48,10 @@ pub(crate) fn server(
     key: [u8; 32],
 ) -> Arc<rustls::ServerConfig> {
     let tickets = Tickets::new([&key], b"listener");
-    Arc::new(server_config(identities, clients, MinVersion::Tls12, tickets).unwrap())
+    Arc::new(server_config(identities, clients, MinVersion::Tls12, tickets, clock()).unwrap())
+}
+
+/// The system's.
+pub(crate) fn clock() -> Arc<dyn TimeProvider> {
+    Arc::new(DefaultTimeProvider)
 }

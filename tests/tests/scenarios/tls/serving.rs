@@ -1,5 +1,6 @@
 //! Which certificate is shown, for whom, and since when.
 
+use reqwest::Method;
 use serde_json::json;
 use sluice_tests::manifest::{HOST, backend, certificate, https_gateway, route_to};
 use sluice_tests::site::{SOON, Site};
@@ -114,35 +115,37 @@ fn serial_of(pem: &str) -> String {
     printed.trim().strip_prefix("serial=").unwrap().to_owned()
 }
 
+/// Responses by openssl, for a certificate whose chain has its issuer: so they are verified whole.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stored_ocsp_response_is_stapled() {
+async fn a_stored_ocsp_response_is_stapled_and_one_that_says_revoked_is_refused() {
     let secured = Secured::start(1).await;
-    let without = s_client(
-        secured.address,
-        &["-servername", HOST, "-status"],
-        &last_request(),
-    )
-    .await;
-    assert!(
-        text(&without).contains("OCSP response: no response sent"),
-        "{}",
-        text(&without)
-    );
+    let asked = ["-servername", HOST, "-status"];
+    let without = text(&s_client(secured.address, &asked, &last_request()).await);
+    assert!(without.contains("OCSP response: no response sent"), "{without}");
 
-    let shop = secured.root.issue("shop", &[&format!("DNS:{HOST}")]).unwrap();
-    let response = secured.root.ocsp(&shop).unwrap();
-    let mut secret = certificate("shop", &shop);
-    secret["data"] = json!({"tls.ocsp": base64(&response)});
-    secured.site.apply(&[secret]).await.unwrap();
-    let stapled = s_client(
-        secured.address,
-        &["-servername", HOST, "-status"],
-        &last_request(),
-    )
-    .await;
-    let stapled = text(&stapled);
+    let middle = secured.root.below("middle").unwrap();
+    let shop = middle.issue("shop", &[&format!("DNS:{HOST}")]).unwrap();
+    let with = |response: &[u8]| {
+        let mut secret = certificate("shop", &shop);
+        secret["data"] = json!({"tls.ocsp": base64(response)});
+        secret
+    };
+    let good = with(&middle.ocsp(&shop).unwrap());
+    secured.site.apply(&[good]).await.unwrap();
+    let stapled = text(&s_client(secured.address, &asked, &last_request()).await);
     assert!(stapled.contains("OCSP Response Status: successful"), "{stapled}");
     assert!(stapled.contains("Cert Status: good"), "{stapled}");
+
+    let other = middle.issue("other", &["DNS:other.example.com"]).unwrap();
+    let foreign = with(&middle.ocsp(&other).unwrap());
+    let revoked = with(&middle.ocsp_of_revoked(&shop).unwrap());
+    for (refused, reason) in [(foreign, "says nothing of"), (revoked, "is revoked")] {
+        let rest = secured.site.rest();
+        let answer = rest.send(Method::POST, "/v1/apply", Some(&refused)).await.unwrap();
+        let violations = answer.violations().unwrap();
+        assert_eq!(violations[0].field, "data[\"tls.ocsp\"]", "{answer:?}");
+        assert!(answer.body.to_string().contains(reason), "{answer:?}");
+    }
 }
 
 fn base64(bytes: &[u8]) -> String {
