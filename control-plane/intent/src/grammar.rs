@@ -30,6 +30,9 @@ pub enum TextError {
     /// A `*` anywhere but as the whole first label.
     #[error("may have `*` only as the whole first label, as in `*.example.com`")]
     Wildcard,
+    /// A `*` where one host is meant.
+    #[error("must be one host such as `shop.example.com`: there is no `*` here")]
+    OneHost,
     /// Anything else; the grammar says what would be right.
     #[error("{}", .0.rule())]
     Rule(Grammar),
@@ -188,6 +191,7 @@ impl Grammar {
             Self::Label => check_case(text).map(|()| is_label(text)),
             Self::Subdomain => check_case(text).map(|()| text.split('.').all(is_label)),
             Self::HostnamePattern => check_hostname(text.strip_prefix("*.").unwrap_or(text)),
+            Self::Hostname if text.contains('*') => Err(TextError::OneHost),
             Self::Hostname => check_hostname(text),
             Self::HostAddress => check_address(text),
             Self::ApiGroup => Ok(text.is_empty() || text.split('.').all(is_label)),
@@ -259,7 +263,8 @@ mod tests {
         refuses(grammar, &bad, TextError::Rule(grammar));
         refuses(grammar, &[&"a".repeat(64)], TextError::Rule(grammar));
         refuses(grammar, &[&"a.".repeat(127)], TextError::TooLong(253));
-        refuses(Grammar::Hostname, &["*.example.com"], TextError::Wildcard);
+        let wildcards = ["*.example.com", "*", "a.*.com"];
+        refuses(Grammar::Hostname, &wildcards, TextError::OneHost);
     }
 
     #[test]
