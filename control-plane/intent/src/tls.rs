@@ -11,7 +11,7 @@ use crate::secret_ref::SecretRef;
 
 /// Option of a listener: the oldest version of TLS that is spoken, `1.2` or `1.3`.
 pub const MIN_VERSION: &str = "sluice.dev/min-version";
-/// Option of a listener: most certificates between a client's own and the root, 1 to 6.
+/// Option of a listener: most certificates between a client's own and the root, 0 to 6.
 pub const CLIENT_CERTIFICATE_DEPTH: &str = "sluice.dev/client-certificate-depth";
 
 /// How a listener ends TLS.
@@ -29,7 +29,7 @@ pub struct ListenerTls {
     /// How clients are verified; as the Gateway says when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frontend_validation: Option<ClientValidation>,
-    /// Settings by name: `sluice.dev/min-version` (`1.2` or `1.3`) and `sluice.dev/client-certificate-depth` (1 to 6). Those of other domains are not looked at.
+    /// Settings by name: `sluice.dev/min-version` (`1.2` or `1.3`) and `sluice.dev/client-certificate-depth` (0 to 6). Those of other domains are not looked at.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("propertyNames" = {"type": "string", "format": "label-key", "minLength": 1, "maxLength": 317}))]
     pub options: BTreeMap<LabelKey, String>,
@@ -199,10 +199,10 @@ impl ListenerTls {
     }
 
     /// Most certificates between a client's own and the root, if the options say so in a way that
-    /// is understood: 1 to 6, which is as far as chains are followed.
+    /// is understood: 0 to 6, which is as far as chains are followed.
     pub fn client_certificate_depth(&self) -> Option<u32> {
         let depth = self.options.get(CLIENT_CERTIFICATE_DEPTH)?.parse().ok()?;
-        (1..=6).contains(&depth).then_some(depth)
+        (0..=6).contains(&depth).then_some(depth)
     }
 }
 

@@ -19,7 +19,7 @@ pub const MAX_TICKET_KEYS: usize = 8;
 /// Most names that a backend's certificate may have, one of which it must.
 pub const MAX_NAMES: usize = 64;
 /// Certificates between a client's own and the root, unless said otherwise.
-const DEFAULT_DEPTH: u8 = 4;
+const DEFAULT_DEPTH: u32 = 4;
 
 /// How a listener ends TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,20 +157,12 @@ impl ClientValidation {
     fn read(problems: &mut Problems<'_>, wire: &v1::ClientValidation) -> Self {
         count(problems, "tls.client.trust", wire.trust.len(), 1..=MAX_TRUSTS);
         let trust = keys(problems, "tls.client.trust", &wire.trust, Kind::Trust);
-        count(
-            problems,
-            "tls.client.max_depth",
-            wire.max_depth as usize,
-            0..=MAX_CHAIN,
-        );
-        let max_depth = match wire.max_depth {
-            0 => DEFAULT_DEPTH,
-            depth => depth.min(MAX_CHAIN as u32) as u8,
-        };
+        let depth = wire.max_depth.unwrap_or(DEFAULT_DEPTH) as usize;
+        count(problems, "tls.client.max_depth", depth, 0..=MAX_CHAIN);
         Self {
             trust,
             optional: wire.optional,
-            max_depth,
+            max_depth: depth.min(MAX_CHAIN) as u8,
         }
     }
 }

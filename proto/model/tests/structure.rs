@@ -57,6 +57,17 @@ fn an_https_listener_has_its_defaults_filled_in() {
 }
 
 #[test]
+fn no_certificate_in_between_is_a_depth_of_its_own_and_not_the_default() {
+    let mut wire = https();
+    let client = wire.tls.as_mut().and_then(|tls| tls.client.as_mut()).unwrap();
+    client.max_depth = Some(0);
+    let Ok(Resource::Listener(listener)) = read("listener/a/b/c", &wire) else {
+        panic!("refused");
+    };
+    assert_eq!(listener.tls.unwrap().client.unwrap().max_depth, 0);
+}
+
+#[test]
 fn https_and_tls_come_together_or_not_at_all() {
     use v1::listener::Protocol;
     for (protocol, tls, expected) in [
@@ -81,7 +92,7 @@ fn every_fault_of_a_listeners_tls_is_told() {
         client: Some(v1::ClientValidation {
             trust: vec![],
             optional: false,
-            max_depth: 17,
+            max_depth: Some(17),
         }),
         min_version: 9,
     };

@@ -161,7 +161,10 @@ impl World {
             let client = v1::ClientValidation {
                 trust: vec![self.reference(&[Kind::Trust], steer)?],
                 optional: steer.arbitrary()?,
-                max_depth: good(&[0, 1, 16, 17], steer)?,
+                max_depth: steer
+                    .arbitrary::<bool>()?
+                    .then(|| good(&[0, 1, 16, 17], steer))
+                    .transpose()?,
             };
             listener.protocol = if rarely(steer)? { 1 } else { 2 };
             listener.tls = Some(v1::ListenerTls {

@@ -43,7 +43,7 @@ fn validate_options(tls: &ListenerTls, report: &mut Report<'_>) {
                 report.add_in(key.as_str(), Code::Invalid, message);
             }
             CLIENT_CERTIFICATE_DEPTH if tls.client_certificate_depth().is_none() => {
-                let message = format!("must be a number from 1 to 6, not {}", quoted(value));
+                let message = format!("must be a number from 0 to 6, not {}", quoted(value));
                 report.add_in(key.as_str(), Code::OutOfRange, message);
             }
             other if is_ours && !OWN.contains(&other) => {

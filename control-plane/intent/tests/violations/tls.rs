@@ -36,12 +36,13 @@ fn options_of_our_own_are_known_and_those_of_others_are_left_alone() {
     };
     let good = "sluice.dev/min-version: '1.3', sluice.dev/client-certificate-depth: '6', other.example/x: y";
     check_listener(&options(good), &[]);
+    check_listener(&options("sluice.dev/client-certificate-depth: '0'"), &[]);
     check_listener(
         &options("sluice.dev/min-version: '1.1'"),
         &[r#".options["sluice.dev/min-version"] invalid"#],
     );
     check_listener(
-        &options("sluice.dev/client-certificate-depth: '0'"),
+        &options("sluice.dev/client-certificate-depth: '7'"),
         &[r#".options["sluice.dev/client-certificate-depth"] outOfRange"#],
     );
     check_listener(

@@ -89,7 +89,7 @@ fn tls(
         Some(validation) => Some(v1::ClientValidation {
             trust: keys(&validation.ca_certificate_refs, Role::Trust)?,
             optional: validation.mode == Some(ClientValidationMode::AllowInsecureFallback),
-            max_depth: written.client_certificate_depth().unwrap_or(0),
+            max_depth: written.client_certificate_depth(),
         }),
     };
     let min_version = match written.min_version() {

@@ -298,7 +298,7 @@ fn clients_are_verified_as_the_port_or_else_the_gateway_says() {
     let client = tls(&site).client.unwrap();
     assert_eq!(
         (client.trust, client.optional, client.max_depth),
-        (vec!["trust/default/all".to_owned()], false, 2)
+        (vec!["trust/default/all".to_owned()], false, Some(2))
     );
     assert!(!site.keys().contains(&"trust/default/port".to_owned()));
     site.apply(&with(&format!(

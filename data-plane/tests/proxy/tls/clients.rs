@@ -21,7 +21,7 @@ fn asking(site: Site, root: &Authority, optional: bool, crls: &[&[u8]]) -> Site 
     let client = v1::ClientValidation {
         trust: vec!["trust/default/clients".into()],
         optional,
-        max_depth: 0,
+        max_depth: None,
     };
     site.tls.as_mut().unwrap().client = Some(client);
     site.more.push(trust("clients", root, crls));
@@ -91,6 +91,20 @@ async fn where_it_is_optional_only_the_verified_are_named() {
     assert_eq!(told(&edge, &root, None).await, None);
     assert_eq!(told(&edge, &root, Some(alice(&other))).await, None);
     assert!(told(&edge, &root, Some(alice(&root))).await.is_some());
+}
+
+#[tokio::test]
+async fn with_a_depth_of_none_only_the_roots_own_clients_are_let_in() {
+    let (root, upstream) = (Authority::root("root"), Upstream::saying("ok").await);
+    let mut site = asking(Site::to(&[&upstream.name()]), &root, false, &[]);
+    let deep = || client(&root, &[], Some(alice(&root.below("below"))));
+    let mut edge = Edge::start(&site).await;
+    assert!(is_let_in(&deep(), &edge).await, "by default");
+    let tls = site.tls.as_mut().unwrap();
+    tls.client.as_mut().unwrap().max_depth = Some(0);
+    edge.apply(&site).await;
+    assert!(!is_let_in(&deep(), &edge).await);
+    assert!(is_let_in(&client(&root, &[], Some(alice(&root))), &edge).await);
 }
 
 #[tokio::test]

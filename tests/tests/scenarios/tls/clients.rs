@@ -16,10 +16,10 @@ struct Clients {
 }
 
 impl Clients {
-    async fn start(mode: &str) -> Self {
+    async fn start(mode: &str, depth: u8) -> Self {
         let tls = json!({
             "frontendValidation": {"caCertificateRefs": [{"name": "clients"}], "mode": mode},
-            "options": {"sluice.dev/client-certificate-depth": "1"},
+            "options": {"sluice.dev/client-certificate-depth": depth.to_string()},
         });
         let mut made = None;
         let secured = Secured::with(1, &tls, |root| {
@@ -74,7 +74,7 @@ impl Clients {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_clients_with_a_valid_certificate_are_let_in_and_their_subject_is_passed_on() {
-    let clients = Clients::start("AllowValidOnly").await;
+    let clients = Clients::start("AllowValidOnly", 1).await;
     let told = clients.told(Some(&clients.valid)).await.unwrap();
     assert!(told.contains("Subject=\"CN=client\""), "{told}");
     assert!(told.contains("URI=spiffe://shop/client"), "{told}");
@@ -91,7 +91,7 @@ async fn only_clients_with_a_valid_certificate_are_let_in_and_their_subject_is_p
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_a_fallback_clients_without_a_valid_certificate_are_nobody() {
-    let clients = Clients::start("AllowInsecureFallback").await;
+    let clients = Clients::start("AllowInsecureFallback", 1).await;
     let told = clients.told(Some(&clients.valid)).await.unwrap();
     assert!(told.contains("Subject=\"CN=client\""), "{told}");
     for identity in [None, Some(&clients.revoked), Some(&clients.stranger)] {

@@ -141,7 +141,10 @@ async fn a_stored_ocsp_response_is_stapled_and_one_that_says_revoked_is_refused(
     let revoked = with(&middle.ocsp_of_revoked(&shop).unwrap());
     for (refused, reason) in [(foreign, "says nothing of"), (revoked, "is revoked")] {
         let rest = secured.site.rest();
-        let answer = rest.send(Method::POST, "/v1/apply", Some(&refused)).await.unwrap();
+        let answer = rest
+            .send(Method::POST, "/v1/apply", Some(&refused))
+            .await
+            .unwrap();
         let violations = answer.violations().unwrap();
         assert_eq!(violations[0].field, "data[\"tls.ocsp\"]", "{answer:?}");
         assert!(answer.body.to_string().contains(reason), "{answer:?}");
