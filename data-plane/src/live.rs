@@ -10,23 +10,29 @@ use tokio::sync::mpsc;
 use crate::{
     request::Reason,
     tls::{Dial, Tls},
+    worker::Loads,
 };
 
 /// Snapshots on their way back to the control thread; past it a worker frees one itself.
 const RETIRED: usize = 64;
 
-/// A snapshot with what its listeners and backends do TLS with.
+/// A snapshot with what its listeners and backends do TLS with, and who is connected to whom.
 #[derive(Debug)]
 pub(crate) struct Generation {
     pub(crate) snapshot: Snapshot,
     pub(crate) tls: Tls,
+    /// The connections of its listeners.
+    pub(crate) loads: Loads,
 }
 
 impl Generation {
     /// One without TLS.
     pub(crate) fn plain(snapshot: Snapshot) -> Arc<Self> {
-        let tls = Tls::default();
-        Arc::new(Self { snapshot, tls })
+        Arc::new(Self {
+            loads: Loads::of(&snapshot, &Loads::default()),
+            tls: Tls::default(),
+            snapshot,
+        })
     }
 }
 
@@ -114,6 +120,11 @@ impl Pinned {
     /// What its listeners and backends do TLS with.
     pub(crate) fn tls(&self) -> &Tls {
         &self.generation.tls
+    }
+
+    /// The connections of its listeners.
+    pub(crate) fn loads(&self) -> &Loads {
+        &self.generation.loads
     }
 
     /// How connections to `backend` are secured; `None`: they are plain.

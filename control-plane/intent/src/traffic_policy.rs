@@ -30,10 +30,10 @@ pub struct TrafficPolicySpec {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TrafficLimits {
-    /// Connections at a time on the port, of each proxy; 65536 when nobody says anything, or `unlimited`.
+    /// Connections of a listener at a time, of each proxy; 65536 when nobody says anything, or `unlimited`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connections: Option<Quantity>,
-    /// Connections at a time per client address, of each proxy; `unlimited` when nobody says anything.
+    /// Connections of a listener at a time per client address, of each proxy; `unlimited` when nobody says anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connections_per_client: Option<Quantity>,
     /// Bytes of a request's head, at most 1Mi; 32Ki when nobody says anything.

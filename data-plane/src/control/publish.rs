@@ -20,7 +20,7 @@ use crate::{
     status::{BoundListener, Status},
     stream::{Backoff, Held, Outcome, Refused},
     tls::Builder,
-    worker::{Fleet, Random},
+    worker::{Fleet, Loads, Random},
 };
 
 /// Makes updates live. There is one, so changes happen one after the other.
@@ -194,7 +194,8 @@ fn build(base: &Generation, wire: v1::Update, tls: &Builder) -> Result<Arc<Gener
     let update = Update::from_wire(wire)?;
     let snapshot = base.apply(&update)?;
     let tls = tls.build(&snapshot, &base.tls)?;
-    Ok(Arc::new(Generation { snapshot, tls }))
+    let loads = Loads::of(&snapshot, &base.loads);
+    Ok(Arc::new(Generation { snapshot, tls, loads }))
 }
 
 fn micros(time: Duration) -> u64 {

@@ -9,7 +9,10 @@ use sluice_http1::{Facts, HeadError};
 use sluice_model::Limits;
 
 use super::{Reason, exchange::Exchange, respond::Answer};
-use crate::{live::Pinned, worker::Connection};
+use crate::{
+    live::Pinned,
+    worker::{Connection, Full},
+};
 
 /// Lets a request in, or answers it here. Its framing has been checked by whoever read it.
 ///
@@ -122,6 +125,26 @@ pub(super) fn directed(
         (Some(here), Some(asked)) if here != asked => Err(Reason::Misdirected),
         (Some(_), _) => Ok(()),
     }
+}
+
+/// Refuses what comes on a connection that its listener has no place for. That is found out by the
+/// first request where neither the port nor a handshake has named the listener.
+///
+/// # Errors
+/// [`Reason::ListenerFull`]. Where no listener has the host, nobody's place is taken.
+#[inline]
+pub(super) fn seated(
+    connection: &Connection,
+    snapshot: &Pinned,
+    host: &str,
+    matched: Option<&Matched<'_>>,
+) -> Result<(), Reason> {
+    let listener = || match matched {
+        Some(matched) => Some(matched.listener),
+        None => snapshot.listener_for(connection.port.number, host),
+    };
+    let seated = connection.seat(snapshot, listener);
+    seated.map_err(|Full| Reason::ListenerFull)
 }
 
 /// RFC 9110 section 7.6.2: the last hop that is allowed answers itself. Only these two methods are

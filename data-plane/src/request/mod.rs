@@ -72,7 +72,9 @@ async fn stages(
         let url = url::normalize(request)?;
         let view = url.view(request);
         let matched = exchange.matched(&snapshot, &view);
-        admit::directed(exchange.connection(), &snapshot, view.host, matched.as_ref())?;
+        let connection = exchange.connection();
+        admit::directed(connection, &snapshot, view.host, matched.as_ref())?;
+        admit::seated(connection, &snapshot, view.host, matched.as_ref())?;
         let matched = matched.ok_or(Reason::NoRoute)?;
         let most = matched
             .rule

@@ -20,6 +20,8 @@ pub(crate) enum Reason {
     BodyTooLarge,
     /// The process has no memory left for more.
     Overloaded,
+    /// The listener has too many connections, of everybody or of this client.
+    ListenerFull,
     /// No Host, several, or none that is a host.
     BadHost,
     /// A path that could mean something else upstream.
@@ -117,12 +119,13 @@ const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 impl Reason {
     /// Those that say everything themselves.
-    const PLAIN: [Self; 23] = [
+    const PLAIN: [Self; 24] = [
         Self::HeadTimeout,
         Self::BodyTimeout,
         Self::BodyTooSlow,
         Self::BodyTooLarge,
         Self::Overloaded,
+        Self::ListenerFull,
         Self::BadHost,
         Self::BadPath,
         Self::MethodRefused,
@@ -173,6 +176,7 @@ impl Reason {
             Self::BodyTooSlow => client("body_too_slow", 408, "the request body comes too slowly"),
             Self::BodyTooLarge => client("body_too_large", 413, "the request body is too large"),
             Self::Overloaded => gateway("overloaded", 503, "the proxy has no memory left; try again"),
+            Self::ListenerFull => gateway("listener_full", 503, "too many connections; try again"),
             Self::Misdirected => client("misdirected", 421, "this connection was made for another host"),
             Self::BadHost => client("bad_host", 400, "exactly one valid Host is needed"),
             Self::BadPath => client("bad_path", 400, "the path is not valid"),

@@ -125,7 +125,9 @@ pub(crate) fn broken_answer(reason: Reason) -> Response<Bytes> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     match reason {
         Reason::MethodRefused => drop(headers.insert(ALLOW, METHODS)),
-        Reason::Overloaded => drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("1"))),
+        Reason::Overloaded | Reason::ListenerFull => {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         _ => {}
     }
     let status = reason.status().as_u16();

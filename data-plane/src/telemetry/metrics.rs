@@ -1,6 +1,7 @@
 //! `/metrics`: everything that is counted, for Prometheus.
 
 use sluice_core::{Millis, Snapshot};
+use sluice_model::Key;
 
 use super::{Totals, Traffic, text::Text};
 use crate::{
@@ -115,11 +116,6 @@ fn connections(text: &mut Text, totals: &Totals) {
             counters.accepted,
         ),
         (
-            "sluice_connections_over_limit_total",
-            "Client connections turned away, as their port or client had too many.",
-            counters.over_limit,
-        ),
-        (
             "sluice_connections_refused_total",
             "Client connections closed at once: too many.",
             counters.refused,
@@ -181,6 +177,14 @@ fn connections(text: &mut Text, totals: &Totals) {
         ),
     ] {
         text.single(name, "counter", help, value);
+    }
+    let name = "sluice_connections_over_limit_total";
+    let help = "Client connections turned away, as their listener or client had too many; without a \
+                listener, as all of their port had.";
+    text.metric(name, "counter", help);
+    for (listener, count) in &counters.over_limit {
+        let listener = listener.as_ref().map_or("", Key::as_str);
+        text.sample(name, &[("listener", listener)], *count);
     }
 }
 

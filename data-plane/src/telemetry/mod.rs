@@ -9,7 +9,7 @@ mod sketch;
 mod text;
 mod totals;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use sluice_model::Key;
 
@@ -93,8 +93,9 @@ pub(crate) struct Counters {
     pub(crate) accepted: u64,
     /// Client connections closed at once, as there were too many.
     pub(crate) refused: u64,
-    /// Client connections turned away, as their port or client had too many.
-    pub(crate) over_limit: u64,
+    /// Client connections turned away, as their listener or client had too many; without a key, before
+    /// anybody knew which of its port's listeners they were for.
+    pub(crate) over_limit: BTreeMap<Option<Key>, u64>,
     /// Client connections closed, as their client took an answer too slowly.
     pub(crate) slow_readers: u64,
     /// Upstream connections made.
@@ -127,7 +128,9 @@ impl Counters {
         self.handshakes.merge(&other.handshakes);
         self.accepted += other.accepted;
         self.refused += other.refused;
-        self.over_limit += other.over_limit;
+        for (listener, more) in &other.over_limit {
+            *self.over_limit.entry(listener.clone()).or_default() += more;
+        }
         self.slow_readers += other.slow_readers;
         self.connects += other.connects;
         self.reused += other.reused;

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use sluice_core::Snapshot;
+use sluice_model::Key;
 use sluice_proto::v1;
 
 use super::{Counters, Delta, Gauges, RouteLabel, Traffic};
@@ -42,7 +43,7 @@ impl Totals {
         })
     }
 
-    /// Forgets the rules that `snapshot` does not have.
+    /// Forgets the rules and listeners that `snapshot` does not have.
     pub(crate) fn retain(&mut self, snapshot: &Snapshot) {
         let exists = |label: &RouteLabel| {
             let rule = label.rule.as_ref();
@@ -50,6 +51,9 @@ impl Totals {
         };
         self.traffic.retain(|label, _| exists(label));
         self.unreported.retain(|label, _| exists(label));
+        let listens = |key: &Key| snapshot.resources().get(key).is_some();
+        let over_limit = &mut self.counters.over_limit;
+        over_limit.retain(|listener, _| listener.as_ref().is_none_or(listens));
     }
 
     /// A report of the traffic since the last one, without endpoints.
@@ -73,7 +77,7 @@ impl Totals {
 
 #[cfg(test)]
 mod tests {
-    use sluice_model::{HistoryId, Key};
+    use sluice_model::HistoryId;
 
     use super::*;
 

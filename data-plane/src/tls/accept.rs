@@ -1,6 +1,6 @@
 //! A client's handshake.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use http::HeaderValue;
 use rustls::{
@@ -14,7 +14,12 @@ use tokio::io::AsyncWriteExt as _;
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
 use super::{HandshakeFailure, Listening};
-use crate::{live::Pinned, socket::Socket, transport::Transport, worker::Worker};
+use crate::{
+    live::Pinned,
+    socket::Socket,
+    transport::Transport,
+    worker::{Full, Seat, Worker},
+};
 
 /// A fatal `unrecognized_name` (RFC 6066 section 3) in a record of its own (RFC 8446 section 6).
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
@@ -43,7 +48,7 @@ impl Secured {
 }
 
 /// Shakes hands with a client of `port`; the live snapshot says, by the name that the client asks
-/// for, with what.
+/// for, with what, and whether that listener has a place for it.
 ///
 /// # Errors
 /// Why there is no connection; the client has been told, if it still listens.
@@ -51,23 +56,29 @@ pub(crate) async fn accept(
     worker: &Worker,
     port: u16,
     socket: Socket,
-) -> Result<(Transport, Secured), HandshakeFailure> {
+    client: IpAddr,
+) -> Result<(Transport, Secured, Option<Seat>), HandshakeFailure> {
     let failed = |error| HandshakeFailure::of(&error);
     let mut start = LazyConfigAcceptor::new(Acceptor::default(), socket)
         .await
         .map_err(failed)?;
     let sni = start.client_hello().server_name().map(ToOwned::to_owned);
-    let Some(listening) = listening(&worker.view.pin(), port, sni.as_deref()) else {
-        // Nobody is there to be told that telling failed.
-        let _ = start.io.write_all(&UNRECOGNIZED_NAME).await;
-        let _ = start.io.shutdown().await;
-        return Err(HandshakeFailure::UnknownName);
+    let (listening, seat) = match place(worker, port, sni.as_deref(), client) {
+        Ok(place) => place,
+        Err(failure) => {
+            if failure == HandshakeFailure::UnknownName {
+                // Nobody is there to be told that telling failed.
+                let _ = start.io.write_all(&UNRECOGNIZED_NAME).await;
+                let _ = start.io.shutdown().await;
+            }
+            return Err(failure);
+        }
     };
     let stream = start
         .into_stream(Arc::clone(&listening.config))
         .await
         .map_err(failed)?;
-    let client = identify(&listening, &stream)?;
+    let identified = identify(&listening, &stream)?;
     let tls = stream.get_ref().1;
     worker.stats.count(|counters| match tls.handshake_kind() {
         Some(HandshakeKind::Resumed) => counters.handshakes.resumed += 1,
@@ -76,15 +87,33 @@ pub(crate) async fn accept(
     let secured = Secured {
         sni: sni.map(Into::into),
         listening,
-        client,
+        client: identified,
         http2: tls.alpn_protocol() == Some(ALPN_H2),
     };
-    Ok((Transport::tls(stream.into()), secured))
+    Ok((Transport::tls(stream.into()), secured, seat))
 }
 
-fn listening(snapshot: &Pinned, port: u16, sni: Option<&str>) -> Option<Arc<Listening>> {
-    let listener = snapshot.tls_listener(port, sni)?;
-    snapshot.tls().listener(&listener.key).cloned()
+/// What the listener for that name serves with, and a place there. Before anything that costs: whoever
+/// is one too many gets no handshake.
+fn place(
+    worker: &Worker,
+    port: u16,
+    sni: Option<&str>,
+    client: IpAddr,
+) -> Result<(Arc<Listening>, Option<Seat>), HandshakeFailure> {
+    let snapshot = worker.view.pin();
+    let listener = snapshot.tls_listener(port, sni);
+    let listener = listener.ok_or(HandshakeFailure::UnknownName)?;
+    let listening = snapshot.tls().listener(&listener.key);
+    let listening = listening.ok_or(HandshakeFailure::UnknownName)?;
+    let seat = snapshot.loads().seat(&listener.key, &listener.limits, client);
+    match seat {
+        Ok(seat) => Ok((Arc::clone(listening), seat)),
+        Err(Full) => {
+            worker.stats.over_limit(Some(&listener.key));
+            Err(HandshakeFailure::OverLimit)
+        }
+    }
 }
 
 /// Who the client is, as far as that is verified.

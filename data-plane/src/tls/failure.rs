@@ -11,6 +11,8 @@ pub(crate) enum HandshakeFailure {
     NotTls,
     /// The client asks for a name that no listener of the port has.
     UnknownName,
+    /// The listener has too many connections, of everybody or of this client.
+    OverLimit,
     /// No version, cipher suite, group or protocol in common.
     Incompatible,
     /// The client shows no certificate where it has to.
@@ -32,9 +34,10 @@ pub(crate) enum HandshakeFailure {
 }
 
 impl HandshakeFailure {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::NotTls,
         Self::UnknownName,
+        Self::OverLimit,
         Self::Incompatible,
         Self::ClientCertMissing,
         Self::ClientCertExpired,
@@ -51,6 +54,7 @@ impl HandshakeFailure {
         match self {
             Self::NotTls => "not_tls",
             Self::UnknownName => "unknown_name",
+            Self::OverLimit => "over_limit",
             Self::Incompatible => "incompatible",
             Self::ClientCertMissing => "client_cert_missing",
             Self::ClientCertExpired => "client_cert_expired",

@@ -16,9 +16,13 @@ use tokio::{
     task::spawn_local,
 };
 
+use sluice_core::Snapshot;
 use sluice_model::{HistoryId, Limits, Listener, Position};
 
-use super::{Worker, connection, load::Load};
+use super::{
+    Worker, connection,
+    load::{Full, Load, Room, Seat},
+};
 
 /// Pause after an error that the next call would have too: no descriptors, no memory.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -35,13 +39,39 @@ pub(crate) struct Port {
     stop: Notify,
 }
 
+/// The places of one connection.
+pub(super) struct Seats {
+    _port: Seat,
+    /// At the listener; none, while it is not known which.
+    pub(super) listener: Option<Seat>,
+}
+
 /// What the listeners of a port say before a request names one of them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Terms {
     /// The strictest of each.
     pub(super) limits: Limits,
+    /// As many connections as the listeners may have together.
+    room: Room,
     /// Whether connections begin with TLS.
     pub(super) tls: bool,
+    /// The listener that connections belong to, where there is only one.
+    only: Option<Arc<Listener>>,
+}
+
+impl Terms {
+    fn of(port: u16, snapshot: &Snapshot) -> Self {
+        let listeners = || snapshot.listeners().filter(move |listener| listener.port == port);
+        let rooms = listeners().map(|listener| Room::of(&listener.limits));
+        let mut first_two = listeners();
+        Self {
+            limits: snapshot.port_limits(port),
+            room: rooms.fold(Room::NONE, Room::with),
+            // One port is all TLS or none of it.
+            tls: listeners().any(|listener| listener.tls.is_some()),
+            only: first_two.next().filter(|_| first_two.next().is_none()).cloned(),
+        }
+    }
 }
 
 impl Port {
@@ -61,18 +91,10 @@ impl Port {
         let place = (newest.history(), newest.position());
         let mut held = self.terms.borrow_mut();
         match &*held {
-            Some((looked_up, terms)) if *looked_up == place => *terms,
+            Some((looked_up, terms)) if *looked_up == place => terms.clone(),
             _ => {
-                let of_port = |listener: &&Arc<Listener>| listener.port == self.number;
-                let terms = Terms {
-                    limits: newest.port_limits(self.number),
-                    // One port is all TLS or none of it.
-                    tls: newest
-                        .listeners()
-                        .filter(of_port)
-                        .any(|listener| listener.tls.is_some()),
-                };
-                *held = Some((place, terms));
+                let terms = Terms::of(self.number, &newest);
+                *held = Some((place, terms.clone()));
                 terms
             }
         }
@@ -118,8 +140,8 @@ fn take(worker: &Rc<Worker>, port: &Rc<Port>, (stream, peer): (TcpStream, Socket
         return;
     }
     let terms = port.terms(worker);
-    let Ok(seat) = port.load.seat(peer.ip(), &terms.limits) else {
-        worker.stats.count(|counters| counters.over_limit += 1);
+    let Ok(seats) = seats(worker, port, &terms, peer) else {
+        worker.stats.over_limit(terms.only.as_ref().map(|only| &only.key));
         if !terms.tls {
             turn_away(&stream);
         }
@@ -131,8 +153,22 @@ fn take(worker: &Rc<Worker>, port: &Rc<Port>, (stream, peer): (TcpStream, Socket
         Rc::clone(port),
         stream,
         peer,
-        seat,
+        seats,
     ));
+}
+
+/// A place at the port, and at its listener, if that is known before the client has said anything.
+fn seats(worker: &Worker, port: &Port, terms: &Terms, peer: SocketAddr) -> Result<Seats, Full> {
+    let seat = port.load.seat(peer.ip(), terms.room)?;
+    let only = terms.only.as_ref().filter(|_| !terms.tls);
+    let listener = only.map(|only| {
+        let snapshot = worker.view.pin();
+        snapshot.loads().seat(&only.key, &only.limits, peer.ip())
+    });
+    Ok(Seats {
+        _port: seat,
+        listener: listener.transpose()?.flatten(),
+    })
 }
 
 /// Tells a client that there is no place for it, as far as that can be done without waiting.

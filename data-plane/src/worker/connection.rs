@@ -1,30 +1,32 @@
 //! One client connection, from its first byte to its last.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     future::poll_fn,
     net::{IpAddr, SocketAddr},
     pin::pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use sluice_http1::{Facts, Framing, Persistence, ResponseHead, write_response};
-use sluice_model::Limits;
+use sluice_model::{Limits, Listener};
 use tokio::net::TcpStream;
 
 use super::{
     Deadline, Worker,
-    accept::{Port, Terms},
+    accept::{Port, Seats, Terms},
     ahead::Ahead,
     http2,
     io::{Spoken, listen_first},
-    load::Seat,
+    load::{Full, Seat},
 };
 use crate::{
     http1::{self, Channel},
+    live::Pinned,
     request,
     socket::Socket,
     tls::{self, HandshakeFailure, Secured},
@@ -42,6 +44,10 @@ pub(crate) struct Connection {
     /// What TLS says of the connection; nothing, when it is plain.
     pub(crate) secured: Option<Secured>,
     limits: Limits,
+    /// Its place at the listener; none, until a request has named that.
+    seat: OnceCell<Seat>,
+    /// The listener had no place for it.
+    turned_away: Cell<bool>,
     /// Requests under way.
     active: Cell<u32>,
     /// Requests begun.
@@ -70,6 +76,8 @@ impl Connection {
             peer,
             secured,
             limits,
+            seat: OnceCell::new(),
+            turned_away: Cell::new(false),
             active: Cell::new(0),
             served: Cell::new(0),
             offers: Cell::new(0),
@@ -93,6 +101,42 @@ impl Connection {
         self.active.set(self.active.get() - 1);
         let requests = &self.worker.stats.requests;
         requests.set(requests.get() - 1);
+    }
+
+    /// Takes a place at `listener`, which the connection's first request names, where that was not
+    /// known before. Later requests, whichever listener they are for, come on a place that is taken.
+    ///
+    /// # Errors
+    /// When there is none; the connection ends then.
+    #[inline]
+    pub(crate) fn seat<'l>(
+        &self,
+        snapshot: &Pinned,
+        listener: impl FnOnce() -> Option<&'l Arc<Listener>>,
+    ) -> Result<(), Full> {
+        match self.seat.get() {
+            Some(_) => Ok(()),
+            None => listener().map_or(Ok(()), |listener| self.seat_at(snapshot, listener)),
+        }
+    }
+
+    #[cold]
+    fn seat_at(&self, snapshot: &Pinned, listener: &Listener) -> Result<(), Full> {
+        let seat = match self.turned_away.get() {
+            true => return Err(Full),
+            false => snapshot
+                .loads()
+                .seat(&listener.key, &listener.limits, self.peer.ip()),
+        };
+        if let Some(seat) = seat.inspect_err(|_| self.turn_away(listener))? {
+            let _ = self.seat.set(seat);
+        }
+        Ok(())
+    }
+
+    fn turn_away(&self, listener: &Listener) {
+        self.turned_away.set(true);
+        self.worker.stats.over_limit(Some(&listener.key));
     }
 
     /// What its client may do.
@@ -129,6 +173,7 @@ impl Connection {
     /// Whether another request may follow the one under way.
     pub(crate) fn may_go_on(&self) -> bool {
         !self.port.is_closing()
+            && !self.turned_away.get()
             && self.served.get() < self.limits.requests_per_connection
             && !self.worker.is_overloaded()
     }
@@ -204,12 +249,12 @@ pub(super) async fn serve(
     port: Rc<Port>,
     stream: TcpStream,
     peer: SocketAddr,
-    _seat: Seat,
+    mut seats: Seats,
 ) {
     let open = Open::new(&worker);
-    let Terms { limits, tls } = port.terms(&worker);
+    let Terms { limits, tls, .. } = port.terms(&worker);
     let deadline = worker.deadlines.after(limits.head_timeout);
-    let opening = open_transport(&worker, &port, Socket::new(stream), tls);
+    let opening = open_transport(&worker, &port, Socket::new(stream), peer, tls);
     let Some(opened) = before_closing(&port, deadline.limit(opening)).await else {
         return;
     };
@@ -217,6 +262,7 @@ pub(super) async fn serve(
     let Opened {
         transport,
         secured,
+        seat,
         ahead,
         spoken,
     } = match opened {
@@ -227,6 +273,10 @@ pub(super) async fn serve(
         }
     };
     let connection = Connection::new(Rc::clone(&worker), port, peer, limits, secured);
+    if let Some(seat) = seat.or_else(|| seats.listener.take()) {
+        // It has none yet.
+        let _ = connection.seat.set(seat);
+    }
     let connection = Rc::new(connection);
     match spoken {
         Spoken::Http1 => {
@@ -247,6 +297,8 @@ pub(super) async fn serve(
 struct Opened {
     transport: Transport,
     secured: Option<Secured>,
+    /// At the listener, if the handshake has named it.
+    seat: Option<Seat>,
     ahead: BytesMut,
     spoken: Spoken,
 }
@@ -260,13 +312,16 @@ async fn open_transport(
     worker: &Worker,
     port: &Port,
     socket: Socket,
+    peer: SocketAddr,
     tls: bool,
 ) -> Result<Opened, Option<HandshakeFailure>> {
     if tls {
         // Boxed: the state of a handshake is large, and soon gone.
-        let (transport, secured) = Box::pin(tls::accept(worker, port.number, socket)).await?;
+        let accepting = tls::accept(worker, port.number, socket, peer.ip());
+        let (transport, secured, seat) = Box::pin(accepting).await?;
         return Ok(Opened {
             transport,
+            seat,
             ahead: BytesMut::new(),
             spoken: match secured.http2 {
                 true => Spoken::Http2,
@@ -280,6 +335,7 @@ async fn open_transport(
     Ok(Opened {
         transport,
         secured: None,
+        seat: None,
         ahead,
         spoken,
     })

@@ -32,6 +32,7 @@ use tokio::{sync::Notify, task::spawn_local};
 pub(crate) use self::{
     connection::{Connection, Offer},
     deadline::{Deadline, Deadlines, Elapsed, TICK},
+    load::{Full, Loads, Seat},
     pace::Pace,
     patience::Patience,
     random::Random,

@@ -10,6 +10,7 @@ use std::{
 
 use http::HeaderValue;
 use sluice_core::CompiledRule;
+use sluice_model::Key;
 
 use super::uid::UidHash;
 use crate::telemetry::{Counters, RouteLabel, Traffic};
@@ -109,6 +110,12 @@ impl Stats {
     #[inline]
     pub(crate) fn count(&self, change: impl FnOnce(&mut Counters)) {
         change(&mut self.counters.borrow_mut());
+    }
+
+    /// Counts a connection that was turned away, by the listener that had no place for it, if that is
+    /// known.
+    pub(crate) fn over_limit(&self, listener: Option<&Key>) {
+        self.count(|counters| *counters.over_limit.entry(listener.cloned()).or_default() += 1);
     }
 
     /// What was counted since the last call. Routes without any traffic in between are let go.

@@ -138,7 +138,8 @@ async fn a_port_with_too_many_connections_turns_the_next_one_away() {
     client.get("/").await;
     let answer = timeout(LONG, raw(edge.address, "")).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
-    edge.metrics_with("sluice_connections_over_limit_total 1").await;
+    edge.metrics_with("sluice_connections_over_limit_total{listener=\"listener/default/edge/http\"} 1")
+        .await;
     drop(client);
     edge.metrics_with("sluice_connections 0").await;
     assert_eq!(edge.get("/").await.reason(), (503, "no_endpoints"));

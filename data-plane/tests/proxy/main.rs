@@ -25,6 +25,7 @@ mod filters;
 mod http2;
 mod limits;
 mod listeners;
+mod places;
 mod retries;
 mod telemetry;
 mod tls;

@@ -7,9 +7,10 @@ use sluice_proto::v1;
 /// Limits of a listener, every default filled in. The greatest value of a number's type means that
 /// there is no limit; so does `Duration::MAX`.
 ///
-/// Those of a connection (`connections`, `connections_per_client`, `requests_per_connection`, the
-/// timeouts and rates) apply before a request names its listener, so on one port the strictest of
-/// its listeners count: [`Limits::strictest`]. The others are the listener's own.
+/// Those of a connection (`requests_per_connection`, the timeouts and rates) apply before a request
+/// names its listener, so on one port the strictest of its listeners count: [`Limits::strictest`]. The
+/// others are the listener's own; a connection is counted by the listener of its server name or, where
+/// it is plain, of its first request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections at a time, of each proxy.

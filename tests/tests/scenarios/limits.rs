@@ -9,7 +9,7 @@ use sluice_proto::v1;
 use sluice_tests::client::{Connection, Protocol, get, raw, send, served_by};
 use sluice_tests::eventually::eventually;
 use sluice_tests::fake_control::{FakeControl, Stream};
-use sluice_tests::manifest::{HOST, LISTENER, backend, gateway, route_to};
+use sluice_tests::manifest::{HOST, LISTENER, backend, gateway, gateway_on, route_to};
 use sluice_tests::servers::{DataPlane, command};
 use sluice_tests::site::{SOON, Site};
 use sluice_tests::upstream::{Upstream, full as body};
@@ -216,6 +216,62 @@ async fn connections_are_counted_and_their_places_come_back() {
     drop(first);
     let again = eventually("a place comes back", SOON, async || open(1).await).await;
     drop((second, other, again.unwrap()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn listeners_of_one_port_have_places_of_their_own() {
+    let upstream = Upstream::echo("web").await.unwrap();
+    let site = Site::start(1).await.unwrap();
+    let policy = json!({
+        "apiVersion": "sluice.dev/v1",
+        "kind": "TrafficPolicy",
+        "metadata": {"name": "small"},
+        "spec": {
+            "targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "edge", "sectionName": "small"}],
+            "limits": {"connections": 1},
+        },
+    });
+    let (small, large) = ("small.example.com", "large.example.com");
+    let applied = [
+        gateway_on(&[("small", 80, Some(small)), ("large", 80, Some(large))]),
+        policy,
+        backend("web", &[upstream.address]),
+        route_to("small", small, "web"),
+        route_to("large", large, "web"),
+    ];
+    site.apply(&applied).await.unwrap();
+    let address = site.proxies[0]
+        .listening("listener/default/edge/small", 1, SOON)
+        .await
+        .unwrap();
+    let ask = async |host: &str| {
+        let mut connection = Connection::open(address, Protocol::Http1).await.unwrap();
+        let answer = connection.send(get(host, "/")).await.unwrap();
+        (connection, answer)
+    };
+    let (first, answer) = ask(small).await;
+    assert_eq!(answer.status, 200);
+    let (_refused, answer) = ask(small).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.reason().unwrap().as_str()),
+        (503, "listener_full")
+    );
+    assert_eq!(answer.header("connection"), "close");
+    let (_one, answer) = ask(large).await;
+    assert_eq!(answer.status, 200);
+    let (_two, answer) = ask(large).await;
+    assert_eq!(answer.status, 200);
+    let label = "listener=\"listener/default/edge/small\"";
+    let labels = [label];
+    let metric = site.proxies[0].metric("sluice_connections_over_limit_total", &labels);
+    assert!(metric.await.unwrap() >= 1.0);
+    drop(first);
+    let back = eventually("the place comes back", SOON, async || {
+        let (connection, answer) = ask(small).await;
+        anyhow::ensure!(answer.status == 200, "{answer:?}");
+        Ok(connection)
+    });
+    drop(back.await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

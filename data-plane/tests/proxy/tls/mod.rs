@@ -8,4 +8,4 @@ mod peer;
 mod resumption;
 mod serving;
 mod upstreams;
-mod wire;
+pub(crate) mod wire;

@@ -125,6 +125,45 @@ async fn a_host_of_another_listener_is_misdirected_and_one_of_none_has_no_route(
 }
 
 #[tokio::test]
+async fn a_listener_without_a_place_lets_nobody_shake_hands_while_others_do() {
+    let (root, upstream) = (Authority::root("root"), Upstream::saying("ok").await);
+    let issued = || root.issue(named(&["a.example", "b.example"]));
+    let site = |issued, limit| {
+        let mut site = secured(Site::to(&[&upstream.name()]), issued);
+        site.hostname = "a.example".into();
+        site.limits.connections = limit;
+        beside(&mut site, "b", "b.example");
+        site
+    };
+    let mut edge = Edge::start(&site(issued(), 1)).await;
+    let config = client(&root, &[], None);
+    let mut first = http1(&config, edge.address, "a.example").await;
+    assert_eq!(first.send(get("a.example")).await.body, "ok");
+    let refused = connect(&config, edge.address, "a.example").await.unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::UnexpectedEof, "{refused}");
+    let over_limit = "sluice_connections_over_limit_total{listener=\"listener/default/edge/http\"}";
+    let metrics = edge.metrics_with(&format!("{over_limit} 1")).await;
+    assert!(
+        metrics.contains("failures_total{reason=\"over_limit\"} 1\n"),
+        "{metrics}"
+    );
+    for _ in 0..3 {
+        let mut other = http1(&config, edge.address, "b.example").await;
+        assert_eq!(other.send(get("b.example")).await.body, "ok");
+    }
+    // Another certificate, and another limit: who is there is counted all the same.
+    edge.apply(&site(issued(), 2)).await;
+    let mut second = http1(&config, edge.address, "a.example").await;
+    assert_eq!(second.send(get("a.example")).await.body, "ok");
+    assert!(connect(&config, edge.address, "a.example").await.is_err());
+    edge.metrics_with(&format!("{over_limit} 2")).await;
+    drop(first);
+    edge.metrics_with("sluice_connections 1").await;
+    let mut third = http1(&config, edge.address, "a.example").await;
+    assert_eq!(third.send(get("a.example")).await.body, "ok");
+}
+
+#[tokio::test]
 async fn a_certificate_is_swapped_under_connections_that_stay() {
     let (root, upstream) = (Authority::root("root"), Upstream::saying("ok").await);
     let site = |issued| secured(Site::to(&[&upstream.name()]), issued);

@@ -47,11 +47,14 @@ pub(super) fn secured(site: Site, issued: Issued) -> Site {
 }
 
 /// Another site on the same port, for another host: its listener is `listener/default/edge/NAME`.
-pub(super) fn beside(site: &mut Site, name: &str, hostname: &str) {
+pub(crate) fn beside(site: &mut Site, name: &str, hostname: &str) {
     let listener = v1::Listener {
         port: site.port,
         hostname: hostname.into(),
-        protocol: v1::listener::Protocol::Https.into(),
+        protocol: match site.tls {
+            Some(_) => v1::listener::Protocol::Https.into(),
+            None => v1::listener::Protocol::Http.into(),
+        },
         tls: site.tls.clone(),
         limits: None,
     };

@@ -1,10 +1,15 @@
 //! Which certificate is shown, for whom, and since when.
 
+use std::process::Stdio;
+
 use reqwest::Method;
 use serde_json::json;
+use sluice_tests::eventually::eventually;
 use sluice_tests::manifest::{HOST, backend, certificate, https_gateway, route_to};
+use sluice_tests::process::command;
 use sluice_tests::site::{SOON, Site};
 use sluice_tests::upstream::{Echo, Upstream};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 use super::{LISTENER, Secured, curl, last_request, s_client, text};
 
@@ -67,6 +72,76 @@ async fn the_server_name_chooses_the_certificate_and_holds_for_every_request() {
             "{misdirected}"
         );
         assert!(misdirected.contains("\n421"), "{misdirected}");
+    }
+}
+
+/// The first client stays, and has the listener's only place: the next sees no certificate.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_listener_closes_after_the_server_name_while_its_neighbour_serves() {
+    let secured = Secured::start(1).await;
+    let other = secured.root.issue("other", &["DNS:other.example.com"]).unwrap();
+    let tls = |name| json!({"certificateRefs": [{"name": name}]});
+    let policy = json!({
+        "apiVersion": "sluice.dev/v1",
+        "kind": "TrafficPolicy",
+        "metadata": {"name": "few"},
+        "spec": {
+            "targetRefs": [{
+                "group": "gateway.networking.k8s.io",
+                "kind": "Gateway",
+                "name": "edge",
+                "sectionName": "https",
+            }],
+            "limits": {"connections": 1},
+        },
+    });
+    let changed = [
+        certificate("other", &other),
+        https_gateway(&[
+            ("https", HOST, tls("shop")),
+            ("other", "other.example.com", tls("other")),
+        ]),
+        policy,
+    ];
+    secured.site.apply(&changed).await.unwrap();
+    let mut first = Staying::start(secured.address).await;
+    let refused = text(&s_client(secured.address, &["-servername", HOST], "").await);
+    assert!(refused.contains("no peer certificate available"), "{refused}");
+    let asked = ["-servername", "other.example.com"];
+    let shown = text(&s_client(secured.address, &asked, &last_request()).await);
+    assert!(shown.contains("subject=CN = other\n"), "{shown}");
+    let label = format!("listener=\"{LISTENER}\"");
+    let labels = [label.as_str()];
+    let metric = secured.site.proxies[0].metric("sluice_connections_over_limit_total", &labels);
+    assert!(metric.await.unwrap() >= 1.0);
+    first.0.kill().await.unwrap();
+    let back = eventually("the place comes back", SOON, async || {
+        let shown = text(&s_client(secured.address, &["-servername", HOST], &last_request()).await);
+        anyhow::ensure!(shown.contains("HTTP/1.1 200 OK"), "{shown}");
+        Ok(())
+    });
+    back.await.unwrap();
+}
+
+/// A client that had an answer, and stays.
+struct Staying(tokio::process::Child);
+
+impl Staying {
+    async fn start(address: std::net::SocketAddr) -> Self {
+        let mut client = tokio::process::Command::from(command("openssl"));
+        client.args(["s_client", "-quiet", "-connect", &address.to_string()]);
+        client.args(["-servername", HOST]).kill_on_drop(true);
+        client.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut client = client.stderr(Stdio::null()).spawn().unwrap();
+        let request = format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n");
+        let stdin = client.stdin.as_mut().unwrap();
+        stdin.write_all(request.as_bytes()).await.unwrap();
+        let mut line = String::new();
+        let mut output = BufReader::new(client.stdout.as_mut().unwrap());
+        let read = tokio::time::timeout(SOON, output.read_line(&mut line));
+        read.await.unwrap().unwrap();
+        assert!(line.starts_with("HTTP/1.1 200 "), "{line}");
+        Self(client)
     }
 }
 
