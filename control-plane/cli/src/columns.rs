@@ -27,6 +27,7 @@ fn headings(kind: Kind) -> &'static [&'static str] {
         Kind::ReferenceGrant => &["NAME", "FROM", "TO"],
         Kind::BackendTLSPolicy => &["NAME", "TARGETS", "HOSTNAME", "PROGRAMMED"],
         Kind::Secret => &["NAME", "TYPE", "VALUES"],
+        Kind::ConfigMap => &["NAME", "VALUES"],
         Kind::Backend => &["NAME", "PROTOCOL", "ENDPOINTS", "PROGRAMMED"],
         Kind::Experiment => &["NAME", "TARGETS", "UNIT", "VARIANTS", "PROGRAMMED"],
         Kind::TrafficPolicy => &["NAME", "TARGETS", "PROGRAMMED"],
@@ -83,10 +84,8 @@ fn cells(kind: Kind, item: Manifest<'_>) -> Vec<String> {
             let hostname = item.text_or_none("/spec/validation/hostname");
             vec![name, targets(item), hostname, programmed]
         }
-        Kind::Secret => {
-            let values = item.pairs("/data").into_iter().map(|(key, _)| key.to_owned());
-            vec![name, item.text_or_none("/type"), listed(values)]
-        }
+        Kind::Secret => vec![name, item.text_or_none("/type"), values(item)],
+        Kind::ConfigMap => vec![name, values(item)],
         Kind::TrafficPolicy => vec![name, targets(item), programmed],
         Kind::Backend => {
             let protocol = item.text("/spec/protocol").unwrap_or_else(|| "http".into());
@@ -105,6 +104,11 @@ fn cells(kind: Kind, item: Manifest<'_>) -> Vec<String> {
             programmed,
         ],
     }
+}
+
+/// Names of the values of a Secret or a ConfigMap.
+pub(crate) fn values(item: Manifest<'_>) -> String {
+    listed(item.pairs("/data").into_iter().map(|(key, _)| key.to_owned()))
 }
 
 /// `http:80`, or `http:80/shop.example.com`.

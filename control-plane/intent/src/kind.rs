@@ -11,7 +11,7 @@ use crate::nearest::nearest;
 pub const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
 /// API group of the kinds that are our own.
 pub const SLUICE_GROUP: &str = "sluice.dev";
-/// Kubernetes' own API group, of Secrets and Services.
+/// Kubernetes' own API group, of Secrets, ConfigMaps and Services.
 pub const CORE_GROUP: &str = "";
 
 const GATEWAY_VERSIONS: &[&str] = &[
@@ -45,6 +45,8 @@ pub enum Kind {
     BackendTLSPolicy,
     /// Certificates, keys and roots of trust.
     Secret,
+    /// Roots of trust that everybody may read.
+    ConfigMap,
     /// A named upstream service and its endpoints.
     Backend,
     /// A sticky A/B split.
@@ -55,13 +57,14 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which their resources are best created.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::GatewayClass,
         Self::Gateway,
         Self::HTTPRoute,
         Self::ReferenceGrant,
         Self::BackendTLSPolicy,
         Self::Secret,
+        Self::ConfigMap,
         Self::Backend,
         Self::Experiment,
         Self::TrafficPolicy,
@@ -76,6 +79,7 @@ impl Kind {
             Self::ReferenceGrant => "ReferenceGrant",
             Self::BackendTLSPolicy => "BackendTLSPolicy",
             Self::Secret => "Secret",
+            Self::ConfigMap => "ConfigMap",
             Self::Backend => "Backend",
             Self::Experiment => "Experiment",
             Self::TrafficPolicy => "TrafficPolicy",
@@ -91,6 +95,7 @@ impl Kind {
             Self::ReferenceGrant => "referencegrants",
             Self::BackendTLSPolicy => "backendtlspolicies",
             Self::Secret => "secrets",
+            Self::ConfigMap => "configmaps",
             Self::Backend => "backends",
             Self::Experiment => "experiments",
             Self::TrafficPolicy => "trafficpolicies",
@@ -106,6 +111,7 @@ impl Kind {
             Self::ReferenceGrant => &["refgrant"],
             Self::BackendTLSPolicy => &["btlspolicy"],
             Self::Secret => &["sec"],
+            Self::ConfigMap => &["cm"],
             Self::Backend => &["be"],
             Self::Experiment => &["exp"],
             Self::TrafficPolicy => &["tp"],
@@ -123,6 +129,7 @@ impl Kind {
             Self::ReferenceGrant => "Which references from other namespaces may cross into its own.",
             Self::BackendTLSPolicy => "TLS to Backends: whom to trust, and by which name.",
             Self::Secret => "Certificates, keys and roots of trust. Write-only: values are never printed.",
+            Self::ConfigMap => "Roots of trust that everybody may read.",
             Self::Backend => "A named upstream service and its endpoints.",
             Self::Experiment => "A sticky A/B split: the same unit always sees the same variant.",
             Self::TrafficPolicy => "Bounds on what clients may do, for Gateways, listeners, routes or rules.",
@@ -134,7 +141,7 @@ impl Kind {
         match self {
             Self::GatewayClass | Self::Gateway | Self::HTTPRoute | Self::ReferenceGrant => GATEWAY_VERSIONS,
             Self::BackendTLSPolicy => TLS_POLICY_VERSIONS,
-            Self::Secret => CORE_VERSIONS,
+            Self::Secret | Self::ConfigMap => CORE_VERSIONS,
             Self::Backend | Self::Experiment | Self::TrafficPolicy => SLUICE_VERSIONS,
         }
     }
@@ -147,7 +154,7 @@ impl Kind {
             | Self::HTTPRoute
             | Self::ReferenceGrant
             | Self::BackendTLSPolicy => "gateway.networking.k8s.io/v1",
-            Self::Secret => "v1",
+            Self::Secret | Self::ConfigMap => "v1",
             Self::Backend | Self::Experiment | Self::TrafficPolicy => "sluice.dev/v1",
         }
     }
@@ -160,7 +167,7 @@ impl Kind {
             | Self::HTTPRoute
             | Self::ReferenceGrant
             | Self::BackendTLSPolicy => GATEWAY_GROUP,
-            Self::Secret => CORE_GROUP,
+            Self::Secret | Self::ConfigMap => CORE_GROUP,
             Self::Backend | Self::Experiment | Self::TrafficPolicy => SLUICE_GROUP,
         }
     }

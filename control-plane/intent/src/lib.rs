@@ -22,6 +22,7 @@
 
 mod backend;
 mod backend_ref;
+mod config_map;
 mod duration;
 mod experiment;
 mod filter;
@@ -52,6 +53,7 @@ mod walk;
 
 pub use backend::{BackendProtocol, BackendSpec, Endpoint, OutlierDetection};
 pub use backend_ref::{BackendObjectRef, BackendRef, BackendTarget};
+pub use config_map::ConfigMapSpec;
 pub use duration::Duration;
 pub use experiment::{ExperimentSpec, Override, TargetRef, Unit, UnitError, Variant};
 pub use filter::{
@@ -84,8 +86,8 @@ pub use secret_ref::SecretRef;
 pub use selector::{LabelExpression, LabelOperator, LabelSelector};
 pub use share::{Share, ShareError};
 pub use tls::{
-    BackendTls, BackendTlsPolicySpec, CLIENT_CERTIFICATE_DEPTH, ClientValidation, ClientValidationMode,
-    FrontendTls, FrontendTlsConfig, FrontendTlsPort, GatewayTls, ListenerTls, MIN_VERSION, MinTlsVersion,
-    SubjectAltName, SubjectAltNameError, TlsMode, TlsValidation, WellKnownCa,
+    BackendTls, BackendTlsPolicySpec, CLIENT_CERTIFICATE, CLIENT_CERTIFICATE_DEPTH, ClientValidation,
+    ClientValidationMode, FrontendTls, FrontendTlsConfig, FrontendTlsPort, GatewayTls, ListenerTls,
+    MIN_VERSION, MinTlsVersion, SubjectAltName, SubjectAltNameError, TlsMode, TlsValidation, WellKnownCa,
 };
 pub use traffic_policy::{MinimumRates, TrafficLimits, TrafficPolicySpec, TrafficTimeouts};

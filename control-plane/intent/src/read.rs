@@ -183,7 +183,7 @@ fn typed(kind: Kind, mut manifest: Value) -> Result<Resource, serde_json::Error>
         metadata.annotations.remove(LAST_APPLIED);
     }
     let spec = match kind {
-        Kind::Secret => manifest,
+        Kind::Secret | Kind::ConfigMap => manifest,
         _ => take("spec"),
     };
     let spec = Spec::from_value(kind, spec)?;

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::backend::BackendSpec;
+use crate::config_map::ConfigMapSpec;
 use crate::experiment::ExperimentSpec;
 use crate::gateway::{GatewayClassSpec, GatewaySpec};
 use crate::httproute::HttpRouteSpec;
@@ -58,6 +59,8 @@ pub enum Spec {
     BackendTlsPolicy(BackendTlsPolicySpec),
     /// Of a Secret, whose manifest has no `spec`: type and values stand beside `metadata`.
     Secret(SecretSpec),
+    /// Of a ConfigMap, which has no `spec` either.
+    ConfigMap(ConfigMapSpec),
     /// Of a Backend.
     Backend(BackendSpec),
     /// Of an Experiment.
@@ -102,14 +105,15 @@ impl Spec {
             Self::ReferenceGrant(_) => Kind::ReferenceGrant,
             Self::BackendTlsPolicy(_) => Kind::BackendTLSPolicy,
             Self::Secret(_) => Kind::Secret,
+            Self::ConfigMap(_) => Kind::ConfigMap,
             Self::Backend(_) => Kind::Backend,
             Self::Experiment(_) => Kind::Experiment,
             Self::TrafficPolicy(_) => Kind::TrafficPolicy,
         }
     }
 
-    /// Reads a spec of `kind`, which is the field `spec`, or for a Secret the whole manifest, without
-    /// the checks that a manifest goes through.
+    /// Reads a spec of `kind`, which is the field `spec`, or for Secrets and ConfigMaps the whole
+    /// manifest, without the checks that a manifest goes through.
     pub(crate) fn from_value(kind: Kind, value: Value) -> Result<Self, serde_json::Error> {
         match kind {
             Kind::GatewayClass => serde_json::from_value(value).map(Self::GatewayClass),
@@ -122,6 +126,7 @@ impl Spec {
                 let spec = SecretSpec::try_from(fields).map_err(serde::de::Error::custom)?;
                 Ok(Self::Secret(spec))
             }
+            Kind::ConfigMap => serde_json::from_value(value).map(Self::ConfigMap),
             Kind::Backend => serde_json::from_value(value).map(Self::Backend),
             Kind::Experiment => serde_json::from_value(value).map(Self::Experiment),
             Kind::TrafficPolicy => serde_json::from_value(value).map(Self::TrafficPolicy),
@@ -129,7 +134,7 @@ impl Spec {
     }
 }
 
-/// A manifest of any kind but Secret.
+/// A manifest whose fields are in `spec`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Manifest<'a> {
@@ -139,15 +144,15 @@ struct Manifest<'a> {
     spec: &'a Spec,
 }
 
-/// A manifest of a Secret.
+/// A manifest of a Secret or a ConfigMap, with its fields beside `metadata`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct SecretManifest<'a> {
+struct FlatManifest<'a> {
     api_version: &'static str,
     kind: Kind,
     metadata: Metadata,
     #[serde(flatten)]
-    fields: &'a SecretSpec,
+    fields: &'a Spec,
 }
 
 impl Serialize for Resource {
@@ -160,7 +165,7 @@ impl Serialize for Resource {
         };
         let (api_version, kind) = (self.api_version(), self.id.kind);
         match &self.spec {
-            Spec::Secret(fields) => SecretManifest {
+            fields @ (Spec::Secret(_) | Spec::ConfigMap(_)) => FlatManifest {
                 api_version,
                 kind,
                 metadata,

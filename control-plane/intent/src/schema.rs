@@ -15,6 +15,7 @@ use schemars::{JsonSchema as _, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value};
 
 use crate::backend::BackendSpec;
+use crate::config_map::ConfigMapSpec;
 use crate::experiment::ExperimentSpec;
 use crate::gateway::{GatewayClassSpec, GatewaySpec};
 use crate::httproute::HttpRouteSpec;
@@ -102,7 +103,8 @@ fn manifest(kind: Kind, generator: &mut SchemaGenerator) -> Schema {
         Kind::HTTPRoute => generator.subschema_for::<HttpRouteSpec>(),
         Kind::ReferenceGrant => generator.subschema_for::<ReferenceGrantSpec>(),
         Kind::BackendTLSPolicy => generator.subschema_for::<BackendTlsPolicySpec>(),
-        Kind::Secret => return secret(generator),
+        Kind::Secret => return flat(kind, &SecretFields::json_schema(generator), generator),
+        Kind::ConfigMap => return flat(kind, &ConfigMapSpec::json_schema(generator), generator),
         Kind::Backend => generator.subschema_for::<BackendSpec>(),
         Kind::Experiment => generator.subschema_for::<ExperimentSpec>(),
         Kind::TrafficPolicy => generator.subschema_for::<TrafficPolicySpec>(),
@@ -117,13 +119,15 @@ fn manifest(kind: Kind, generator: &mut SchemaGenerator) -> Schema {
     schema
 }
 
-/// The manifest of a Secret has its fields beside `metadata`.
-fn secret(generator: &mut SchemaGenerator) -> Schema {
-    let mut schema = head(Kind::Secret, generator);
-    let mut fields = SecretFields::json_schema(generator).to_value();
-    let fields = fields.get_mut("properties").and_then(Value::as_object_mut);
-    if let (Some(Value::Object(properties)), Some(fields)) = (schema.get_mut("properties"), fields) {
-        properties.append(fields);
+/// The manifest of a kind that has its fields beside `metadata`.
+fn flat(kind: Kind, fields: &Schema, generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = head(kind, generator);
+    let own = fields.get("properties").and_then(Value::as_object);
+    if let (Some(Value::Object(properties)), Some(own)) = (schema.get_mut("properties"), own) {
+        properties.extend(own.clone());
+    }
+    if let Some(unsupported) = fields.get(UNSUPPORTED) {
+        schema.insert(UNSUPPORTED.to_owned(), unsupported.clone());
     }
     schema
 }

@@ -14,6 +14,10 @@ pub const MIN_VERSION: &str = "sluice.dev/min-version";
 /// Option of a listener: most certificates between a client's own and the root, 0 to 6.
 pub const CLIENT_CERTIFICATE_DEPTH: &str = "sluice.dev/client-certificate-depth";
 
+/// Option of a BackendTLSPolicy: name of the Secret of type `kubernetes.io/tls`, in the policy's
+/// namespace, whose certificate is shown to the Backends.
+pub const CLIENT_CERTIFICATE: &str = "sluice.dev/client-certificate";
+
 /// How a listener ends TLS.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -57,7 +61,7 @@ pub enum MinTlsVersion {
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "FrontendTLSValidation")]
 pub struct ClientValidation {
-    /// Secrets with `ca.crt`, to any of which a client's certificate leads, and not revoked by `ca.crl`.
+    /// Secrets or ConfigMaps with `ca.crt`, to any of which a client's certificate leads, and not revoked by `ca.crl`.
     #[schemars(length(min = 1, max = 8))]
     pub ca_certificate_refs: Vec<SecretRef>,
     /// What becomes of clients without a valid certificate; `AllowValidOnly` when left out.
@@ -131,7 +135,7 @@ pub struct BackendTlsPolicySpec {
     pub target_refs: Vec<TargetRef>,
     /// What is asked of their certificates.
     pub validation: TlsValidation,
-    /// Settings by name. Those of other domains are not looked at, and there are none of our own.
+    /// Settings by name: `sluice.dev/client-certificate`, a Secret of type `kubernetes.io/tls` whose certificate is shown to the Backends. Those of other domains are not looked at.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("propertyNames" = {"type": "string", "format": "label-key", "minLength": 1, "maxLength": 317}))]
     pub options: BTreeMap<LabelKey, String>,
@@ -142,7 +146,7 @@ pub struct BackendTlsPolicySpec {
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "BackendTLSPolicyValidation")]
 pub struct TlsValidation {
-    /// Secrets with `ca.crt`, to any of which the certificate leads. Either these or `wellKnownCACertificates`.
+    /// Secrets or ConfigMaps with `ca.crt`, to any of which the certificate leads. Either these or `wellKnownCACertificates`.
     #[serde(default, skip_serializing_if = "Vec::is_empty", rename = "caCertificateRefs")]
     #[schemars(length(max = 8))]
     pub ca_certificate_refs: Vec<SecretRef>,
@@ -203,6 +207,20 @@ impl ListenerTls {
     pub fn client_certificate_depth(&self) -> Option<u32> {
         let depth = self.options.get(CLIENT_CERTIFICATE_DEPTH)?.parse().ok()?;
         (0..=6).contains(&depth).then_some(depth)
+    }
+}
+
+impl BackendTlsPolicySpec {
+    /// The Secret whose certificate is shown to the Backends, if the options name one in a way that is
+    /// understood.
+    pub fn client_certificate(&self) -> Option<SecretRef> {
+        let name = self.options.get(CLIENT_CERTIFICATE)?.parse().ok()?;
+        Some(SecretRef {
+            group: None,
+            kind: None,
+            name,
+            namespace: None,
+        })
     }
 }
 

@@ -329,3 +329,22 @@ stringData: {tls.key: KEY}
     assert_eq!(revealed["data"]["tls.key"], "S0VZ");
     assert_eq!(Resource::from_json(revealed, "other").as_ref(), Ok(&resources[0]));
 }
+
+#[test]
+fn a_config_map_is_printed_as_it_was_written() {
+    let resources = read("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: roots}\ndata: {ca.crt: ROOTS}\n");
+    let Spec::ConfigMap(spec) = &resources[0].spec else {
+        panic!("{resources:?}")
+    };
+    assert_eq!(spec.get("ca.crt"), Some(&b"ROOTS"[..]));
+    let printed = resources[0].to_json();
+    assert_eq!(
+        printed,
+        serde_json::json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "roots", "namespace": "default"},
+            "data": {"ca.crt": "ROOTS"},
+        })
+    );
+    assert_eq!(Resource::from_json(printed, "other").as_ref(), Ok(&resources[0]));
+}

@@ -67,9 +67,9 @@ impl Step<'_> {
             }
             _ => {}
         }
-        // A Secret travels only while something uses it.
-        let secrets = versions().flat_map(reference::secret_uses);
-        found.extend(secrets.map(|(secret, _)| Arc::new(secret)));
+        // Secrets and ConfigMaps travel only while something uses them.
+        let used = versions().flat_map(reference::credential_uses);
+        found.extend(used.map(|(id, _)| Arc::new(id)));
         found.into_iter().collect()
     }
 
@@ -88,7 +88,9 @@ impl Step<'_> {
                 one.ports != other.ports
                     || upstream_tls::is_served(self.base, old) != upstream_tls::is_served(self.next, new)
             }
-            (Spec::Secret(one), Spec::Secret(other)) => secret::roles(one) != secret::roles(other),
+            (one @ (Spec::Secret(_) | Spec::ConfigMap(_)), other) => {
+                secret::roles(one) != secret::roles(other)
+            }
             (Spec::HttpRoute(_), _) => self.is_different(),
             _ => false,
         }

@@ -21,7 +21,7 @@ pub(super) struct Index {
     foreign: OrdMap<Namespace, OrdSet<Id>>,
     /// The policies attached to a resource.
     attached: OrdMap<Id, OrdSet<Id>>,
-    /// By Secret and what it is used as.
+    /// By Secret or ConfigMap and what it is used as.
     users: OrdMap<(Id, Role), OrdSet<Id>>,
     /// The Gateways that listen at a place. More than one is a conflict.
     places: OrdMap<Place, OrdSet<Id>>,
@@ -41,7 +41,7 @@ impl Index {
         for target in reference::attached_to(resource) {
             add(self.attached.entry(Arc::new(target)).or_default());
         }
-        for (secret, role) in reference::secret_uses(resource) {
+        for (secret, role) in reference::credential_uses(resource) {
             add(self.users.entry((Arc::new(secret), role)).or_default());
         }
         for place in places(resource) {
@@ -62,7 +62,7 @@ impl Index {
         for target in reference::attached_to(resource) {
             take(&mut self.attached, &target, id);
         }
-        for (secret, role) in reference::secret_uses(resource) {
+        for (secret, role) in reference::credential_uses(resource) {
             take(&mut self.users, &(Arc::new(secret), role), id);
         }
         for place in places(resource) {
@@ -88,9 +88,9 @@ impl Index {
         self.attached.get(target).into_iter().flatten()
     }
 
-    /// What uses `secret` in this role, by id.
-    pub(super) fn users(&self, secret: &ResourceId, role: Role) -> impl Iterator<Item = &Id> {
-        let key = (Arc::new(secret.clone()), role);
+    /// What uses the Secret or ConfigMap `used` in this role, by id.
+    pub(super) fn users(&self, used: &ResourceId, role: Role) -> impl Iterator<Item = &Id> {
+        let key = (Arc::new(used.clone()), role);
         self.users.get(&key).into_iter().flatten()
     }
 

@@ -8,13 +8,23 @@ use sluice_intent::{
     SecretRef, Spec, TargetRef,
 };
 
-/// What a Secret is used as.
+/// What a Secret or a ConfigMap is used as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Role {
     /// A certificate to show, and its key.
     Certificate,
     /// Roots of trust to verify others by.
     Trust,
+}
+
+impl Role {
+    /// Whether resources of this kind can have it: what is a secret is in a Secret.
+    pub(super) fn takes(self, kind: Kind) -> bool {
+        match self {
+            Self::Certificate => kind == Kind::Secret,
+            Self::Trust => matches!(kind, Kind::Secret | Kind::ConfigMap),
+        }
+    }
 }
 
 /// The Backend that a backendRef names: a Service means the Backend of that name. `None` for a
@@ -39,16 +49,17 @@ pub(super) fn gateway(reference: &ParentRef, namespace: &Namespace) -> Option<Re
     is_gateway.then(|| id(Kind::Gateway, namespace, &reference.name))
 }
 
-/// The Secret that a certificateRef, a caCertificateRef or a clientCertificateRef names.
-pub(super) fn secret(reference: &SecretRef, namespace: &Namespace) -> Option<ResourceId> {
+/// What a certificateRef, a caCertificateRef or a clientCertificateRef names: a Secret, or, for roots
+/// of trust, a ConfigMap. `None` for another kind.
+pub(super) fn credential(reference: &SecretRef, role: Role, namespace: &Namespace) -> Option<ResourceId> {
     let group = reference.group.as_ref().map_or(CORE_GROUP, ApiGroup::as_str);
     let kind = reference
         .kind
         .as_ref()
         .map_or(Kind::Secret.as_str(), ApiKind::as_str);
     let namespace = reference.namespace.as_ref().unwrap_or(namespace);
-    let is_secret = (group, kind) == (CORE_GROUP, Kind::Secret.as_str());
-    is_secret.then(|| id(Kind::Secret, namespace, &reference.name))
+    let kind = Kind::by_name(kind).filter(|kind| group == CORE_GROUP && role.takes(*kind))?;
+    Some(id(kind, namespace, &reference.name))
 }
 
 /// The route of this name, where a targetRef stands in `namespace`.
@@ -79,43 +90,47 @@ pub(super) fn attached_to(resource: &Resource) -> BTreeSet<ResourceId> {
         .collect()
 }
 
-/// References to Secrets, as they stand in a resource.
-#[derive(Default)]
-struct Written<'a>(Vec<(&'a SecretRef, Role)>);
+/// The Secrets and ConfigMaps that a resource uses, and as what.
+struct Uses<'a> {
+    namespace: &'a Namespace,
+    found: BTreeSet<(ResourceId, Role)>,
+}
 
-impl<'a> Written<'a> {
-    fn add(&mut self, references: &'a [SecretRef], role: Role) {
-        let with_role = references.iter().map(|reference| (reference, role));
-        self.0.extend(with_role);
+impl Uses<'_> {
+    fn add<'r>(&mut self, references: impl IntoIterator<Item = &'r SecretRef>, role: Role) {
+        let named = |reference| Some((credential(reference, role, self.namespace)?, role));
+        self.found.extend(references.into_iter().filter_map(named));
     }
 }
 
-/// The Secrets that a resource uses, and as what.
-pub(super) fn secret_uses(resource: &Resource) -> BTreeSet<(ResourceId, Role)> {
-    let mut written = Written::default();
+/// The Secrets and ConfigMaps that a resource uses, and as what.
+pub(super) fn credential_uses(resource: &Resource) -> BTreeSet<(ResourceId, Role)> {
+    let mut uses = Uses {
+        namespace: &resource.id.namespace,
+        found: BTreeSet::new(),
+    };
     match &resource.spec {
         Spec::Gateway(spec) => {
             for tls in spec.listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
-                written.add(&tls.certificate_refs, Role::Certificate);
+                uses.add(&tls.certificate_refs, Role::Certificate);
             }
             for (_, validation) in client_validations(spec) {
-                written.add(&validation.ca_certificate_refs, Role::Trust);
+                uses.add(&validation.ca_certificate_refs, Role::Trust);
             }
         }
         Spec::Backend(spec) => {
             if let Some(tls) = &spec.tls {
-                written.add(&tls.validation.ca_certificate_refs, Role::Trust);
-                written.add(tls.client_certificate_ref.as_slice(), Role::Certificate);
+                uses.add(&tls.validation.ca_certificate_refs, Role::Trust);
+                uses.add(&tls.client_certificate_ref, Role::Certificate);
             }
         }
-        Spec::BackendTlsPolicy(spec) => written.add(&spec.validation.ca_certificate_refs, Role::Trust),
+        Spec::BackendTlsPolicy(spec) => {
+            uses.add(&spec.validation.ca_certificate_refs, Role::Trust);
+            uses.add(&spec.client_certificate(), Role::Certificate);
+        }
         _ => {}
     }
-    let namespace = &resource.id.namespace;
-    let named = written.0.into_iter();
-    named
-        .filter_map(|(reference, role)| Some((secret(reference, namespace)?, role)))
-        .collect()
+    uses.found
 }
 
 /// Every way in which clients of a Gateway are verified, each with its field.
@@ -147,7 +162,7 @@ pub(super) fn client_validations(spec: &GatewaySpec) -> Vec<(String, &ClientVali
 pub(super) fn targets(resource: &Resource) -> BTreeSet<ResourceId> {
     let namespace = &resource.id.namespace;
     let mut targets = attached_to(resource);
-    targets.extend(secret_uses(resource).into_iter().map(|(secret, _)| secret));
+    targets.extend(credential_uses(resource).into_iter().map(|(id, _)| id));
     match &resource.spec {
         Spec::HttpRoute(spec) => {
             targets.extend(

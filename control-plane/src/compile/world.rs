@@ -11,6 +11,7 @@ use sluice_intent::{Kind, Namespace, Resource, ResourceId};
 use sluice_model::{Class, HistoryId, Key, Position, Revision, Violation};
 
 use super::check::{self, Doubt};
+use super::emit::secret;
 use super::index::Index;
 use super::intent::Intent;
 
@@ -190,7 +191,13 @@ fn in_words_of_intent(violations: Vec<Violation>) -> Vec<Violation> {
             return violation;
         };
         let kind = match key.kind() {
-            sluice_model::Kind::Certificate | sluice_model::Kind::Trust => Kind::Secret,
+            sluice_model::Kind::Certificate | sluice_model::Kind::Trust => {
+                let (kind, name) = secret::origin(key.segment(1));
+                return Violation {
+                    resource: format!("{kind}/{}/{name}", key.segment(0)),
+                    ..violation
+                };
+            }
             // The server's own.
             sluice_model::Kind::Tickets => return violation,
             sluice_model::Kind::Listener => Kind::Gateway,

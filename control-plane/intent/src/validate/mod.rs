@@ -42,8 +42,11 @@ pub(crate) fn validate(resource: &Resource, regexes: &mut Regexes, report: &mut 
     if let Spec::Secret(spec) = &resource.spec {
         return secret::validate(spec, &resource.annotations, report);
     }
+    if let Spec::ConfigMap(spec) = &resource.spec {
+        return report.field("data", |report| secret::validate_size(spec.data.values(), report));
+    }
     report.field("spec", |report| match &resource.spec {
-        Spec::GatewayClass(_) | Spec::ReferenceGrant(_) | Spec::Secret(_) => {}
+        Spec::GatewayClass(_) | Spec::ReferenceGrant(_) | Spec::Secret(_) | Spec::ConfigMap(_) => {}
         Spec::Gateway(spec) => gateway::validate(spec, report),
         Spec::HttpRoute(spec) => httproute::validate(spec, &resource.id.namespace, regexes, report),
         Spec::BackendTlsPolicy(spec) => tls::validate_policy(spec, report),

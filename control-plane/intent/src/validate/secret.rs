@@ -20,15 +20,20 @@ pub(super) fn validate(spec: &SecretSpec, annotations: &Annotations, report: &mu
                 report.add_in(key, Code::Missing, message);
             }
         }
-        let bytes: usize = spec.data.values().map(|value| value.expose().len()).sum();
-        if bytes > SecretSpec::MAX_BYTES {
-            let message = format!(
-                "must have at most {} bytes in all, not {bytes}",
-                SecretSpec::MAX_BYTES
-            );
-            report.add(Code::OutOfRange, message);
-        }
+        validate_size(spec.data.values().map(|value| value.expose()), report);
     });
+}
+
+/// Values are as large together as Kubernetes allows.
+pub(super) fn validate_size(values: impl Iterator<Item = impl AsRef<[u8]>>, report: &mut Report<'_>) {
+    let bytes: usize = values.map(|value| value.as_ref().len()).sum();
+    if bytes > SecretSpec::MAX_BYTES {
+        let message = format!(
+            "must have at most {} bytes in all, not {bytes}",
+            SecretSpec::MAX_BYTES
+        );
+        report.add(Code::OutOfRange, message);
+    }
 }
 
 /// Values shorter than this are found anywhere.

@@ -8,7 +8,8 @@ use crate::kind::{Kind, SLUICE_GROUP};
 use crate::nearest::nearest;
 use crate::report::{Report, quoted};
 use crate::tls::{
-    BackendTls, BackendTlsPolicySpec, CLIENT_CERTIFICATE_DEPTH, ListenerTls, MIN_VERSION, TlsValidation,
+    BackendTls, BackendTlsPolicySpec, CLIENT_CERTIFICATE, CLIENT_CERTIFICATE_DEPTH, ListenerTls, MIN_VERSION,
+    TlsValidation,
 };
 
 /// TLS goes with HTTPS, and HTTPS with TLS.
@@ -25,18 +26,13 @@ pub(super) fn validate_listener(listener: &Listener, report: &mut Report<'_>) {
             if tls.certificate_refs.is_empty() {
                 report.add_in("certificateRefs", Code::Missing, "needs at least one Secret");
             }
-            report.field("options", |report| validate_options(tls, report));
+            report.field("options", |report| validate_listener_options(tls, report));
         }),
     }
 }
 
-fn validate_options(tls: &ListenerTls, report: &mut Report<'_>) {
-    const OWN: [&str; 2] = [MIN_VERSION, CLIENT_CERTIFICATE_DEPTH];
+fn validate_listener_options(tls: &ListenerTls, report: &mut Report<'_>) {
     for (key, value) in &tls.options {
-        let is_ours = key
-            .as_str()
-            .split_once('/')
-            .is_some_and(|(domain, _)| domain == SLUICE_GROUP);
         match key.as_str() {
             MIN_VERSION if tls.min_version().is_none() => {
                 let message = format!("must be `1.2` or `1.3`, not {}", quoted(value));
@@ -46,21 +42,40 @@ fn validate_options(tls: &ListenerTls, report: &mut Report<'_>) {
                 let message = format!("must be a number from 0 to 6, not {}", quoted(value));
                 report.add_in(key.as_str(), Code::OutOfRange, message);
             }
-            other if is_ours && !OWN.contains(&other) => {
-                let hint = match nearest(other, OWN) {
-                    Some(meant) => format!("did you mean `{meant}`?"),
-                    None => format!("there are {}", OWN.join(", ")),
-                };
-                report.add_in(other, Code::UnknownField, format_args!("unknown option; {hint}"));
-            }
-            _ => {}
+            other => validate_option(other, &[MIN_VERSION, CLIENT_CERTIFICATE_DEPTH], report),
         }
     }
+}
+
+/// An option of our own domain is one of `known`; those of others are theirs.
+fn validate_option(key: &str, known: &[&'static str], report: &mut Report<'_>) {
+    let domain = key.split_once('/').map(|(domain, _)| domain);
+    if domain != Some(SLUICE_GROUP) || known.contains(&key) {
+        return;
+    }
+    let hint = match nearest(key, known.iter().copied()) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => format!("known is {}", known.join(", ")),
+    };
+    report.add_in(key, Code::UnknownField, format_args!("unknown option; {hint}"));
 }
 
 pub(super) fn validate_policy(spec: &BackendTlsPolicySpec, report: &mut Report<'_>) {
     validate_targets(&spec.target_refs, &[SERVICE, named(Kind::Backend)], report);
     report.field("validation", |report| validate_roots(&spec.validation, report));
+    report.field("options", |report| validate_policy_options(spec, report));
+}
+
+fn validate_policy_options(spec: &BackendTlsPolicySpec, report: &mut Report<'_>) {
+    for (key, value) in &spec.options {
+        match key.as_str() {
+            CLIENT_CERTIFICATE if spec.client_certificate().is_none() => {
+                let message = format!("must be the name of a Secret, not {}", quoted(value));
+                report.add_in(key.as_str(), Code::Invalid, message);
+            }
+            other => validate_option(other, &[CLIENT_CERTIFICATE], report),
+        }
+    }
 }
 
 pub(super) fn validate_backend(tls: &BackendTls, report: &mut Report<'_>) {

@@ -217,3 +217,24 @@ fn what_kubectl_kept_of_a_secret_is_dropped() {
         "{written}"
     );
 }
+
+#[test]
+fn a_config_map_has_text_that_is_not_too_long_and_nothing_else() {
+    let config_map = |fields: &str| {
+        violations(&format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: x}}\n{fields}\n"
+        ))
+    };
+    assert_eq!(config_map("data: {ca.crt: x, any: ''}\nimmutable: true"), [""; 0]);
+    assert_eq!(config_map(""), [""; 0]);
+    for (fields, expected) in [
+        ("data: {ca.crt: 7}", "data[\"ca.crt\"] wrongType"),
+        ("binaryData: {ca.crt: AAAA}", "binaryData unsupported"),
+        ("stringData: {ca.crt: x}", "stringData unknownField"),
+        ("spec: {}", "spec unknownField"),
+    ] {
+        assert_eq!(config_map(fields), [format!("ConfigMap/default/x {expected}")]);
+    }
+    let long = format!("data: {{a: {}, b: y}}", "x".repeat(1024 * 1024));
+    assert_eq!(config_map(&long), ["ConfigMap/default/x data outOfRange"]);
+}

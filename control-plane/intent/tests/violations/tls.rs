@@ -131,3 +131,50 @@ fn an_upstream_is_trusted_by_secrets_or_by_the_system() {
         check_specs("sluice.dev/v1", "Backend", &[(&backend(&rest), &of_backend)]);
     }
 }
+
+#[test]
+fn a_policys_certificate_is_named_by_an_option() {
+    let policy = |options: &str| {
+        format!(
+            "{{targetRefs: [{{group: '', kind: Service, name: a}}], options: {{{options}}}, \
+             validation: {{hostname: a.example, wellKnownCACertificates: System}}}}"
+        )
+    };
+    check_specs(
+        "gateway.networking.k8s.io/v1",
+        "BackendTLSPolicy",
+        &[
+            (
+                &policy("sluice.dev/client-certificate: me, other.example/x: y"),
+                &[],
+            ),
+            (
+                &policy("sluice.dev/client-certificate: No Name"),
+                &[r#"spec.options["sluice.dev/client-certificate"] invalid"#],
+            ),
+            (
+                &policy("sluice.dev/client-certifcate: me"),
+                &[r#"spec.options["sluice.dev/client-certifcate"] unknownField"#],
+            ),
+            (
+                &policy("sluice.dev/min-version: '1.3'"),
+                &[r#"spec.options["sluice.dev/min-version"] unknownField"#],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_wildcard_is_no_name_to_send_and_the_message_does_not_propose_one() {
+    let manifest = "apiVersion: sluice.dev/v1\nkind: Backend\nmetadata: {name: x}\n\
+        spec: {endpoints: [], tls: {hostname: '*.x', wellKnownCACertificates: System}}\n";
+    let told = sluice_intent::parse(manifest.as_bytes(), sluice_intent::Format::Yaml, "default").unwrap_err();
+    let [violation] = told.as_slice() else {
+        panic!("{told:?}")
+    };
+    assert_eq!(violation.field, "spec.tls.hostname");
+    assert_eq!(
+        violation.message,
+        "\"*.x\" must be one host such as `shop.example.com`: there is no `*` here"
+    );
+}

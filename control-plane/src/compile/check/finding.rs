@@ -54,7 +54,7 @@ pub enum Reason {
     RefNotPermitted,
     /// A Secret that does not exist or has no certificate.
     InvalidCertificateRef,
-    /// A Secret that does not exist or has no roots of trust.
+    /// A Secret or ConfigMap that does not exist or has no roots of trust.
     InvalidCaCertificateRef,
     /// Nothing is wrong yet.
     Advice,

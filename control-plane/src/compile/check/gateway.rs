@@ -90,7 +90,7 @@ fn check_coverage(report: &mut Report<'_>, field: &str, listener: &Listener) {
     let (world, own) = (report.world, &report.resource.id);
     let leaves = tls.certificate_refs.iter().filter_map(|reference| {
         secret::resolve(world, own, reference, Role::Certificate).ok()?;
-        let id = reference::secret(reference, &own.namespace)?;
+        let id = reference::credential(reference, Role::Certificate, &own.namespace)?;
         match &world.resource(&id)?.spec {
             Spec::Secret(spec) => {
                 let certificate = secret::certificate(spec).ok().flatten()?;

@@ -31,6 +31,7 @@ pub(super) fn findings(world: &World, resource: &Resource) -> Vec<Finding> {
         Spec::Backend(spec) => policy::check_backend(&mut report, spec),
         Spec::Experiment(spec) => experiment::check(&mut report, spec),
         Spec::Secret(spec) => secret::check(&mut report, spec),
+        Spec::ConfigMap(spec) => secret::check_config_map(&mut report, spec),
         Spec::BackendTlsPolicy(spec) => policy::check_backend_tls(&mut report, spec),
         Spec::TrafficPolicy(spec) => policy::check_traffic(&mut report, spec),
         Spec::GatewayClass(_) | Spec::ReferenceGrant(_) => {}

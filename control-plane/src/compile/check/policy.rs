@@ -1,8 +1,8 @@
 //! Policies: what they are attached to, and other policies that were there before.
 
 use sluice_intent::{
-    BackendSpec, BackendTlsPolicySpec, Resource, ResourceId, Spec, TargetRef, TlsValidation,
-    TrafficPolicySpec,
+    BackendSpec, BackendTlsPolicySpec, CLIENT_CERTIFICATE, Resource, ResourceId, Spec, TargetRef,
+    TlsValidation, TrafficPolicySpec,
 };
 use sluice_model::Code;
 
@@ -13,6 +13,10 @@ use crate::compile::reference::{self, Role};
 /// A BackendTLSPolicy: its Backends, its roots of trust, and its rivals.
 pub(super) fn check_backend_tls(report: &mut Report<'_>, spec: &BackendTlsPolicySpec) {
     check_validation(report, "spec.validation", &spec.validation);
+    if let Some(reference) = spec.client_certificate() {
+        let field = format!("spec.options[{CLIENT_CERTIFICATE:?}]");
+        secret_ref::check_name(report, &field, &reference, Role::Certificate);
+    }
     for (at, target) in spec.target_refs.iter().enumerate() {
         let field = format!("spec.targetRefs[{at}]");
         let Some(backend) = check_target(report, &field, target) else {

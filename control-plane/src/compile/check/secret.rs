@@ -1,12 +1,12 @@
 //! What is in a Secret: whether it reads, and how long it is good for. Never what it says.
 
-use sluice_intent::SecretSpec;
+use sluice_intent::{ConfigMapSpec, SecretSpec};
 use sluice_model::Code;
 use sluice_proto::v1;
 use sluice_tls::{Fault, Staple, Validity};
 
 use super::{Reason, Report};
-use crate::compile::emit::secret::{self, CHAIN, CRLS, OCSP, ROOTS, Wrong};
+use crate::compile::emit::secret::{self, CHAIN, CRLS, OCSP, ROOTS, Values, Wrong};
 
 const HOUR: i64 = 60 * 60;
 const DAY: i64 = 24 * HOUR;
@@ -49,6 +49,15 @@ pub(super) fn check(report: &mut Report<'_>, spec: &SecretSpec) {
         }
         Err(wrong) => wrong.iter().for_each(|one| report_wrong(report, one)),
     }
+    check_trust(report, spec);
+}
+
+/// What is in a ConfigMap, as far as it means anything.
+pub(super) fn check_config_map(report: &mut Report<'_>, spec: &ConfigMapSpec) {
+    check_trust(report, spec);
+}
+
+fn check_trust(report: &mut Report<'_>, spec: &impl Values) {
     match secret::trust(spec) {
         Ok(trust) => {
             let trust = trust.unwrap_or_default();

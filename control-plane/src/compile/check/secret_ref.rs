@@ -1,4 +1,4 @@
-//! References to Secrets.
+//! References to Secrets and ConfigMaps.
 
 use sluice_intent::{ApiKind, SecretRef};
 
@@ -6,8 +6,17 @@ use super::{Reason, Report};
 use crate::compile::emit::secret::{self, Lost};
 use crate::compile::reference::Role;
 
-/// Checks the reference at `field`, to a Secret that is to be used as `role`.
+/// Checks the reference at `field`, to a Secret or ConfigMap that is to be used as `role`.
 pub(super) fn check(report: &mut Report<'_>, field: &str, reference: &SecretRef, role: Role) {
+    check_at(report, field, &format!("{field}.name"), reference, role);
+}
+
+/// Checks a reference that is a mere name, at `field`.
+pub(super) fn check_name(report: &mut Report<'_>, field: &str, reference: &SecretRef, role: Role) {
+    check_at(report, field, field, reference, role);
+}
+
+fn check_at(report: &mut Report<'_>, field: &str, name_field: &str, reference: &SecretRef, role: Role) {
     let Err(lost) = secret::resolve(report.world, &report.resource.id, reference, role) else {
         return;
     };
@@ -18,19 +27,23 @@ pub(super) fn check(report: &mut Report<'_>, field: &str, reference: &SecretRef,
     match lost {
         Lost::UnknownKind => {
             let kind = reference.kind.as_ref().map_or("Secret", ApiKind::as_str);
-            let message = format!("`{kind}` of this group is not known here; use a Secret of the core group");
+            let usable = match role {
+                Role::Certificate => "a Secret",
+                Role::Trust => "a Secret or a ConfigMap",
+            };
+            let message = format!("`{kind}` of this group is none here; use {usable} of the core group");
             report.dangling(format!("{field}.kind"), Reason::InvalidKind, message);
         }
         Lost::NotPermitted(id) => report.not_permitted(field, &id),
         Lost::Missing(id) => {
-            report.missing(format!("{field}.name"), reason, format!("{id} does not exist"));
+            report.missing(name_field, reason, format!("{id} does not exist"));
         }
         Lost::Unsuitable(id) => {
             let wanted = match role {
                 Role::Certificate => "is not of type kubernetes.io/tls",
                 Role::Trust => "has no ca.crt",
             };
-            report.dangling(format!("{field}.name"), reason, format!("{id} {wanted}"));
+            report.dangling(name_field, reason, format!("{id} {wanted}"));
         }
     }
 }

@@ -29,6 +29,7 @@ pub(super) fn entries(world: &World, intent: &Intent) -> Vec<Entry> {
         Spec::Backend(spec) => backend::entries(world, &intent.resource, spec),
         Spec::Experiment(spec) => experiment::entries(world, intent, spec),
         Spec::Secret(spec) => secret::entries(world, id, spec),
+        Spec::ConfigMap(spec) => secret::config_map_entries(world, id, spec),
         // Wired into what they are attached to, and into what they permit.
         Spec::GatewayClass(_)
         | Spec::ReferenceGrant(_)
@@ -39,8 +40,13 @@ pub(super) fn entries(world: &World, intent: &Intent) -> Vec<Entry> {
 
 /// An entry of `kind` under a key of these segments. Names are short and not empty, so that there
 /// is a key for all of them; one that had none would be left out.
-pub(super) fn entry(kind: Kind, segments: &[&str], message: &impl prost::Message) -> Option<Entry> {
-    let key = Key::new(kind, segments);
+pub(super) fn entry(
+    kind: Kind,
+    segments: &[impl AsRef<str> + std::fmt::Debug],
+    message: &impl prost::Message,
+) -> Option<Entry> {
+    let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
+    let key = Key::new(kind, &segments);
     key.inspect_err(|error| tracing::error!(%error, ?segments, "no key"))
         .ok()
         .map(|key| Entry::new(key, message))

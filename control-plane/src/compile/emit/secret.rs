@@ -1,9 +1,9 @@
-//! A Secret: a certificate with its key, or roots of trust, as far as something uses it.
+//! Secrets and ConfigMaps: a certificate with its key, or roots of trust, as far as something uses it.
 
 use std::collections::BTreeSet;
 
 use sluice_core::Entry;
-use sluice_intent::{ResourceId, SecretRef, SecretSpec, SecretType, Spec};
+use sluice_intent::{ConfigMapSpec, ResourceId, SecretRef, SecretSpec, SecretType, Spec};
 use sluice_model::{Key, Kind};
 use sluice_proto::v1;
 use sluice_tls::{Fault, Staple};
@@ -26,7 +26,11 @@ pub(in crate::compile) struct Wrong {
     pub(in crate::compile) fault: Fault,
 }
 
-/// Why a reference gives no Secret that can be used as it should be.
+/// What begins the name of the wire resource of a ConfigMap: a Secret may have the same name. No name
+/// has a colon.
+const CONFIG_MAP: &str = "configmap:";
+
+/// Why a reference gives no Secret or ConfigMap that can be used as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::compile) enum Lost {
     UnknownKind,
@@ -36,8 +40,36 @@ pub(in crate::compile) enum Lost {
     Unsuitable(ResourceId),
 }
 
+/// What holds values by name.
+pub(in crate::compile) trait Values {
+    /// The value under `key`.
+    fn value(&self, key: &str) -> Option<&[u8]>;
+}
+
+impl Values for SecretSpec {
+    fn value(&self, key: &str) -> Option<&[u8]> {
+        self.get(key)
+    }
+}
+
+impl Values for ConfigMapSpec {
+    fn value(&self, key: &str) -> Option<&[u8]> {
+        self.get(key)
+    }
+}
+
+pub(super) fn config_map_entries(world: &World, id: &ResourceId, spec: &ConfigMapSpec) -> Vec<Entry> {
+    let mut users = world.index.users(id, Role::Trust);
+    if !users.any(|user| world.permits(user, id)) {
+        return Vec::new();
+    }
+    let trust = trust(spec).ok().flatten();
+    let entry = trust.and_then(|message| entry(Kind::Trust, &segments(id), &message));
+    entry.into_iter().collect()
+}
+
 pub(super) fn entries(world: &World, id: &ResourceId, spec: &SecretSpec) -> Vec<Entry> {
-    let segments = [id.namespace.as_str(), id.name.as_str()];
+    let segments = segments(id);
     let used = |role| world.index.users(id, role).any(|user| world.permits(user, id));
     // What does not read was refused before; it would be left out.
     let certificate = used(Role::Certificate)
@@ -49,11 +81,32 @@ pub(super) fn entries(world: &World, id: &ResourceId, spec: &SecretSpec) -> Vec<
     certificate.into_iter().chain(trust).collect()
 }
 
-/// What a Secret can be used as.
-pub(in crate::compile) fn roles(spec: &SecretSpec) -> BTreeSet<Role> {
-    let is_certificate = spec.secret_type == SecretType::Tls;
+/// Namespace and name of the wire resource that a Secret or a ConfigMap becomes.
+fn segments(id: &ResourceId) -> [String; 2] {
+    let name = match id.kind {
+        sluice_intent::Kind::ConfigMap => format!("{CONFIG_MAP}{}", id.name),
+        _ => id.name.to_string(),
+    };
+    [id.namespace.to_string(), name]
+}
+
+/// The kind and name of what became the wire resource with this name.
+pub(in crate::compile) fn origin(name: &str) -> (sluice_intent::Kind, &str) {
+    match name.strip_prefix(CONFIG_MAP) {
+        Some(name) => (sluice_intent::Kind::ConfigMap, name),
+        None => (sluice_intent::Kind::Secret, name),
+    }
+}
+
+/// What a Secret or a ConfigMap can be used as; nothing else can be used.
+pub(in crate::compile) fn roles(spec: &Spec) -> BTreeSet<Role> {
+    let (is_certificate, has_roots) = match spec {
+        Spec::Secret(spec) => (spec.secret_type == SecretType::Tls, spec.get(ROOTS).is_some()),
+        Spec::ConfigMap(spec) => (false, spec.get(ROOTS).is_some()),
+        _ => (false, false),
+    };
     let certificate = is_certificate.then_some(Role::Certificate);
-    let trust = spec.get(ROOTS).map(|_| Role::Trust);
+    let trust = has_roots.then_some(Role::Trust);
     certificate.into_iter().chain(trust).collect()
 }
 
@@ -64,20 +117,21 @@ pub(in crate::compile) fn resolve(
     reference: &SecretRef,
     role: Role,
 ) -> Result<Key, Lost> {
-    let id = reference::secret(reference, &from.namespace).ok_or(Lost::UnknownKind)?;
+    let id = reference::credential(reference, role, &from.namespace).ok_or(Lost::UnknownKind)?;
     // First, so that nobody learns what is there in another's namespace.
     if !world.permits(from, &id) {
         return Err(Lost::NotPermitted(id));
     }
-    let Some(Spec::Secret(spec)) = world.resource(&id).map(|secret| &secret.spec) else {
+    let Some(found) = world.resource(&id) else {
         return Err(Lost::Missing(id));
     };
     let kind = match role {
         Role::Certificate => Kind::Certificate,
         Role::Trust => Kind::Trust,
     };
-    let key = Key::new(kind, &[id.namespace.as_str(), id.name.as_str()]).ok();
-    match key.filter(|_| roles(spec).contains(&role)) {
+    let segments = segments(&id);
+    let key = Key::new(kind, &segments.each_ref().map(String::as_str)).ok();
+    match key.filter(|_| roles(&found.spec).contains(&role)) {
         Some(key) => Ok(key),
         None => Err(Lost::Unsuitable(id)),
     }
@@ -115,14 +169,14 @@ pub(in crate::compile) fn certificate(spec: &SecretSpec) -> Result<Option<v1::Ce
     }
 }
 
-/// The roots of trust in a Secret, and what they have revoked; `None` without any.
-pub(in crate::compile) fn trust(spec: &SecretSpec) -> Result<Option<v1::Trust>, Vec<Wrong>> {
-    if spec.get(ROOTS).is_none() {
+/// The roots of trust in a Secret or a ConfigMap, and what they have revoked; `None` without any.
+pub(in crate::compile) fn trust(spec: &impl Values) -> Result<Option<v1::Trust>, Vec<Wrong>> {
+    if spec.value(ROOTS).is_none() {
         return Ok(None);
     }
     let mut wrong = Vec::new();
     let roots = read(spec, ROOTS, sluice_tls::read_roots, &mut wrong);
-    let crls = match spec.get(CRLS) {
+    let crls = match spec.value(CRLS) {
         Some(_) => read(spec, CRLS, sluice_tls::read_crls, &mut wrong),
         None => Some(Vec::new()),
     };
@@ -144,12 +198,12 @@ pub(in crate::compile) fn trust(spec: &SecretSpec) -> Result<Option<v1::Trust>, 
 
 /// The value under `data_key`, read; a value that is not there reads as empty.
 fn read<T>(
-    spec: &SecretSpec,
+    spec: &impl Values,
     data_key: &'static str,
     reader: impl Fn(&[u8]) -> Result<T, Fault>,
     wrong: &mut Vec<Wrong>,
 ) -> Option<T> {
-    reader(spec.get(data_key).unwrap_or_default())
+    reader(spec.value(data_key).unwrap_or_default())
         .map_err(|fault| wrong.push(Wrong { data_key, fault }))
         .ok()
 }

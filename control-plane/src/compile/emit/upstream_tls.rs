@@ -35,7 +35,10 @@ pub(in crate::compile) fn resolve(
         .map(Some);
     }
     match policies(world, &backend.id).next() {
-        Some((policy, spec)) => wire(world, policy, &spec.validation, None).map(Some),
+        Some((policy, spec)) => {
+            let client = spec.client_certificate();
+            wire(world, policy, &spec.validation, client.as_ref()).map(Some)
+        }
         None => Ok(None),
     }
 }

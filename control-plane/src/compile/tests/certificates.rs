@@ -77,6 +77,12 @@ pub(super) fn trust(name: &str) -> String {
     secret(name, "Opaque", &[("ca.crt", &pair(&["root"]).0)])
 }
 
+/// A ConfigMap with a root of trust.
+pub(super) fn config_map(name: &str) -> String {
+    let roots = serde_json::json!(pair(&["root"]).0);
+    format!("\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{ca.crt: {roots}}}\n")
+}
+
 /// The same resource in another namespace.
 pub(super) fn in_namespace(namespace: &str, yaml: &str) -> String {
     yaml.replacen(

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::certificates::{authority_of_days, certificate, pair, pair_of_days, secret, trust};
+use super::certificates::{authority_of_days, certificate, config_map, pair, pair_of_days, secret, trust};
 use super::*;
 
 /// The Gateway `edge` with a plain listener on port 80 and an HTTPS one on port 443.
@@ -314,6 +314,24 @@ fn clients_are_verified_as_the_port_or_else_the_gateway_says() {
     site.change(delete("Secret/default/port"), DanglingRefs::Warn)
         .unwrap();
     assert!(!site.keys().contains(&HTTPS.to_owned()));
+}
+
+#[test]
+fn clients_may_lead_to_roots_in_a_config_map() {
+    let mut site = served();
+    let frontend = "{default: {validation: {caCertificateRefs: [{kind: ConfigMap, group: '', name: all}]}}}";
+    let gateway = edge("{certificateRefs: [{name: web}]}").replace(
+        "  listeners:",
+        &format!("  tls: {{frontend: {frontend}}}\n  listeners:"),
+    );
+    let field = "spec.tls.frontend.default.validation.caCertificateRefs[0].name";
+    let violations = site.apply(&gateway).unwrap_err();
+    assert_eq!(told(&violations), [("Gateway/default/edge", field, "dangling")]);
+    site.apply(&[config_map("all"), gateway].join("---")).unwrap();
+    let client = site.body::<v1::Listener>(HTTPS).tls.unwrap().client.unwrap();
+    assert_eq!(client.trust, ["trust/default/configmap:all"]);
+    let trust: v1::Trust = site.body("trust/default/configmap:all");
+    assert_eq!(trust.roots.len(), 1);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use super::certificates::{certificate, trust};
+use super::certificates::{certificate, config_map, in_namespace, trust};
 use super::*;
 
 fn policy(name: &str, validation: &str) -> String {
@@ -116,4 +116,103 @@ fn a_backend_whose_roots_cannot_be_had_answers_500_and_is_never_spoken_to_in_pla
     site.apply(&trust("roots")).unwrap();
     assert_eq!(target(&site), "backend/default/a");
     assert_eq!(tls(&site).unwrap().trust, ["trust/default/roots"]);
+}
+
+#[test]
+fn a_policy_names_the_certificate_that_backends_are_shown() {
+    let mut site = Site::shop();
+    let showing = |name: &str| {
+        let options = format!("spec:\n  options: {{sluice.dev/client-certificate: {name}}}\n");
+        policy("p", "wellKnownCACertificates: System").replace("spec:\n", &options)
+    };
+    let field = "spec.options[\"sluice.dev/client-certificate\"]";
+    let expected = [("BackendTLSPolicy/default/p", field, "dangling")];
+    assert_eq!(told(&site.apply(&showing("me")).unwrap_err()), expected);
+    site.change(puts(&showing("me")), DanglingRefs::Warn).unwrap();
+    assert_eq!(target(&site), "", "rather no answer than one without it");
+    site.apply(&certificate("me", &["me"])).unwrap();
+    assert_eq!(tls(&site).unwrap().client_certificate, "certificate/default/me");
+    assert!(site.keys().contains(&"certificate/default/me".to_owned()));
+    // A Secret of another type shows nothing, nor does one that is gone.
+    assert_eq!(told(&site.apply(&trust("me")).unwrap_err()), expected);
+    let violations = site
+        .attempt(delete("Secret/default/me"), DanglingRefs::Refuse)
+        .unwrap_err();
+    assert_eq!(told(&violations), [("Secret/default/me", "", "inUse")]);
+}
+
+fn with_map(name: &str) -> String {
+    format!("caCertificateRefs: [{{group: '', kind: ConfigMap, name: {name}}}]")
+}
+
+#[test]
+fn roots_may_be_in_a_config_map_beside_a_secret_of_the_same_name() {
+    let mut site = Site::shop();
+    let all = [
+        trust("roots"),
+        config_map("roots"),
+        policy("p", &with_map("roots")),
+    ];
+    site.apply(&all.join("---")).unwrap();
+    assert_eq!(tls(&site).unwrap().trust, ["trust/default/configmap:roots"]);
+    assert!(!site.keys().contains(&"trust/default/roots".to_owned()));
+    let of_map: v1::Trust = site.body("trust/default/configmap:roots");
+    site.apply(&policy("p", &with_roots("roots"))).unwrap();
+    let of_secret: v1::Trust = site.body("trust/default/roots");
+    assert_ne!(of_map.roots, of_secret.roots);
+    assert!(!site.keys().contains(&"trust/default/configmap:roots".to_owned()));
+}
+
+#[test]
+fn a_config_map_that_is_not_there_or_has_no_roots_dangles_like_a_secret() {
+    let mut site = Site::shop();
+    let field = "spec.validation.caCertificateRefs[0].name";
+    let expected = [("BackendTLSPolicy/default/p", field, "dangling")];
+    let with_map = policy("p", &with_map("roots"));
+    assert_eq!(told(&site.apply(&with_map).unwrap_err()), expected);
+    let empty = "\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: roots}\ndata: {other: x}\n";
+    let violations = site.apply(&[empty, &with_map].join("---")).unwrap_err();
+    assert_eq!(told(&violations), expected);
+    assert!(violations[0].message.contains("has no ca.crt"), "{violations:?}");
+    site.apply(&[config_map("roots"), with_map].join("---")).unwrap();
+    assert_eq!(told(&site.apply(empty).unwrap_err()), expected);
+    let violations = site
+        .attempt(delete("ConfigMap/default/roots"), DanglingRefs::Refuse)
+        .unwrap_err();
+    assert_eq!(told(&violations), [("ConfigMap/default/roots", "", "inUse")]);
+    let garbage = "\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata: {ca.crt: no}\n";
+    let violations = site.apply(garbage).unwrap_err();
+    assert_eq!(
+        told(&violations),
+        [("ConfigMap/default/x", "data[\"ca.crt\"]", "invalid")]
+    );
+}
+
+#[test]
+fn a_certificate_is_never_in_a_config_map() {
+    let mut site = Site::shop();
+    let yaml = own("{hostname: a.internal, wellKnownCACertificates: System, \
+         clientCertificateRef: {kind: ConfigMap, group: '', name: me}}");
+    let violations = site.apply(&[config_map("me"), yaml].join("---")).unwrap_err();
+    let field = "spec.tls.clientCertificateRef.kind";
+    assert_eq!(told(&violations), [("Backend/default/a", field, "dangling")]);
+}
+
+#[test]
+fn a_config_map_of_another_namespace_takes_a_grant_for_config_maps() {
+    let mut site = Site::shop();
+    let own = own("{hostname: a.internal, \
+         caCertificateRefs: [{kind: ConfigMap, group: '', namespace: team, name: roots}]}");
+    site.apply(&in_namespace("team", &config_map("roots"))).unwrap();
+    let field = "spec.tls.caCertificateRefs[0].namespace";
+    let violations = site.apply(&own).unwrap_err();
+    assert_eq!(
+        told(&violations),
+        [("Backend/default/a", field, "refNotPermitted")]
+    );
+    let grant = "\napiVersion: gateway.networking.k8s.io/v1beta1\nkind: ReferenceGrant\n\
+        metadata: {namespace: team, name: grant}\n\
+        spec: {from: [{group: sluice.dev, kind: Backend, namespace: default}], to: [{group: '', kind: ConfigMap}]}\n";
+    site.apply(&[grant, &own].join("---")).unwrap();
+    assert_eq!(tls(&site).unwrap().trust, ["trust/team/configmap:roots"]);
 }

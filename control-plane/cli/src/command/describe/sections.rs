@@ -21,6 +21,7 @@ pub(super) fn describe(resource: Manifest<'_>, fleet: Manifest<'_>) -> String {
         Some("Backend") => backend(&mut text, resource),
         Some("Experiment") => experiment(&mut text, resource),
         Some("Secret") => security::secret(&mut text, resource),
+        Some("ConfigMap") => text.field("Values", &columns::values(resource)),
         Some("BackendTLSPolicy") => security::tls_policy(&mut text, resource),
         Some("TrafficPolicy") => security::traffic_policy(&mut text, resource),
         _ => {}
