@@ -230,7 +230,7 @@ fn a_config_map_has_text_that_is_not_too_long_and_nothing_else() {
     for (fields, expected) in [
         ("data: {ca.crt: 7}", "data[\"ca.crt\"] wrongType"),
         ("binaryData: {ca.crt: AAAA}", "binaryData unsupported"),
-        ("stringData: {ca.crt: x}", "stringData unknownField"),
+        ("values: {ca.crt: x}", "values unknownField"),
         ("spec: {}", "spec unknownField"),
     ] {
         assert_eq!(config_map(fields), [format!("ConfigMap/default/x {expected}")]);
