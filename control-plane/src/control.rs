@@ -120,6 +120,8 @@ impl Control {
         let fleet = Arc::new(Fleet::new(Uuid::new_v4().to_string()));
         let keeper = fleet::keep(Arc::clone(&fleet), live.watch(), store.clone());
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(keeper));
+        let views = live.clone().keep_views(fleet.views());
+        tasks.spawn(shutdown.clone().run_until_cancelled_owned(views));
 
         let streams = FleetService::new(Arc::clone(&fleet), live.watch(), tasks.clone(), shutdown.clone());
         tasks.spawn(serve_grpc(grpc, streams, shutdown.clone()));

@@ -7,6 +7,10 @@ use crate::names::{ApiGroup, ApiKind, HostnamePattern, Namespace, ObjectName, Se
 use crate::selector::LabelSelector;
 use crate::tls::{GatewayTls, ListenerTls};
 
+/// The annotation of a Gateway that says which proxies it is for: a label selector in the grammar of
+/// kubectl, such as `zone=eu,tier in (edge,test)`. Without it, it is for all of them.
+pub const PROXY_SELECTOR: &str = "sluice.dev/proxy-selector";
+
 /// The controller that serves Gateways of a class. Read and kept; nothing depends on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

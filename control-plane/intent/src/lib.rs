@@ -44,6 +44,7 @@ mod schema;
 mod secret;
 mod secret_ref;
 mod selector;
+mod selector_text;
 mod share;
 mod tls;
 mod traffic_policy;
@@ -61,8 +62,8 @@ pub use filter::{
     RedirectStatus, RequestMirror, RequestRedirect, Scheme, UrlRewrite,
 };
 pub use gateway::{
-    AllowedRoutes, FromNamespaces, GatewayClassSpec, GatewaySpec, Listener, ListenerProtocol, ParametersRef,
-    RouteGroupKind, RouteNamespaces,
+    AllowedRoutes, FromNamespaces, GatewayClassSpec, GatewaySpec, Listener, ListenerProtocol, PROXY_SELECTOR,
+    ParametersRef, RouteGroupKind, RouteNamespaces,
 };
 pub use grammar::{Grammar, TextError};
 pub use httproute::{
@@ -84,6 +85,7 @@ pub use schema::{json_schemas, schema};
 pub use secret::{REDACTED, SecretSpec, SecretType, SecretValue};
 pub use secret_ref::SecretRef;
 pub use selector::{LabelExpression, LabelOperator, LabelSelector};
+pub use selector_text::SelectorError;
 pub use share::{Share, ShareError};
 pub use tls::{
     BackendTls, BackendTlsPolicySpec, CLIENT_CERTIFICATE, CLIENT_CERTIFICATE_DEPTH, ClientValidation,

@@ -66,6 +66,12 @@ impl Labels {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
+
+    /// These labels, and in their place those of `over` that have the same key.
+    pub fn overlaid(&self, over: &Self) -> Self {
+        let both = self.0.iter().chain(&over.0);
+        both.map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
 }
 
 impl FromIterator<(LabelKey, LabelValue)> for Labels {

@@ -9,13 +9,15 @@ use serde_json::Value;
 use crate::backend::BackendSpec;
 use crate::config_map::ConfigMapSpec;
 use crate::experiment::ExperimentSpec;
-use crate::gateway::{GatewayClassSpec, GatewaySpec};
+use crate::gateway::{GatewayClassSpec, GatewaySpec, PROXY_SELECTOR};
 use crate::httproute::HttpRouteSpec;
 use crate::kind::Kind;
 use crate::meta::{Annotations, Labels, Metadata};
 use crate::names::{Namespace, ObjectName};
 use crate::reference_grant::ReferenceGrantSpec;
 use crate::secret::{SecretFields, SecretSpec};
+use crate::selector::LabelSelector;
+use crate::selector_text::SelectorError;
 use crate::tls::BackendTlsPolicySpec;
 use crate::traffic_policy::TrafficPolicySpec;
 
@@ -73,6 +75,19 @@ impl Resource {
     /// The `apiVersion` it is written with, whichever served version it was read from.
     pub const fn api_version(&self) -> &'static str {
         self.id.kind.api_version()
+    }
+
+    /// The proxies that a Gateway is for; `None` is all of them.
+    ///
+    /// # Errors
+    /// An annotation [`PROXY_SELECTOR`] that is no selector, which no resource is read with.
+    pub fn proxy_selector(&self) -> Result<Option<LabelSelector>, SelectorError> {
+        let written = match &self.spec {
+            Spec::Gateway(_) => self.annotations.get(PROXY_SELECTOR),
+            _ => None,
+        };
+        let written = written.filter(|text| !text.trim().is_empty());
+        written.map(str::parse).transpose()
     }
 
     /// The manifest as JSON; reading it gives the same resource, except a Secret: its values are

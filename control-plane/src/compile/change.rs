@@ -105,7 +105,8 @@ impl World {
     /// # Errors
     /// What the snapshot refuses.
     pub(super) fn with_runtime(mut self, difference: &Difference) -> Result<Self, Vec<Violation>> {
-        self.advance(self.revision(), difference)?;
+        let before = self.clone();
+        self.advance(&before, before.revision(), difference)?;
         Ok(self)
     }
 }

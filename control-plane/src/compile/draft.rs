@@ -128,6 +128,7 @@ impl<'a> Draft<'a> {
         let id: Id = Arc::new(intent.resource.id.clone());
         self.remove(&id);
         self.next.index.insert(&id, &intent.resource);
+        self.next.addressing.insert(&intent.resource);
         self.next.intents.insert(Arc::clone(&id), Arc::new(intent));
         self.touched.insert(id);
     }
@@ -137,6 +138,7 @@ impl<'a> Draft<'a> {
             return false;
         };
         self.next.index.remove(&id, &old.resource);
+        self.next.addressing.remove(&old.resource);
         for name in index::dns_names(&old.resource) {
             if self.next.index.named(name).next().is_none() {
                 self.next.addresses.remove(name);
@@ -228,7 +230,7 @@ impl<'a> Draft<'a> {
 
     /// The finished world.
     pub(super) fn finish(mut self, difference: &Difference) -> Result<World, Vec<Violation>> {
-        self.next.advance(self.revision, difference)?;
+        self.next.advance(self.base, self.revision, difference)?;
         Ok(self.next)
     }
 }

@@ -6,8 +6,10 @@
 //! they touch, and builds the proxies' own snapshot from the result. So what it returns is what
 //! the fleet will accept, and it costs what the change costs.
 
+mod addressing;
 mod affected;
 mod allocation;
+mod audience;
 mod change;
 mod check;
 mod draft;
@@ -19,6 +21,8 @@ mod reference;
 mod runtime;
 #[cfg(test)]
 mod tests;
+mod view_key;
+mod views;
 mod world;
 
 pub use allocation::Allocation;
@@ -26,4 +30,5 @@ pub use change::{Action, Change, Changed, DanglingRefs};
 pub use check::{Doubt, Reason};
 pub use intent::{Intent, IntentError, Stored};
 pub use runtime::Addresses;
+pub use view_key::ViewKey;
 pub use world::World;

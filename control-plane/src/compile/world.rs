@@ -6,19 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imbl::OrdMap;
-use sluice_core::{Difference, ResourceSet, Snapshot, Update};
+use sluice_core::{ResourceSet, Snapshot};
 use sluice_intent::{Kind, Namespace, Resource, ResourceId};
-use sluice_model::{Class, HistoryId, Key, Position, Revision, Violation};
+use sluice_model::{HistoryId, Key, Position, Revision, Violation};
 
+use super::addressing::Addressing;
+use super::audience::References;
 use super::check::{self, Doubt};
 use super::emit::secret;
 use super::index::Index;
 use super::intent::Intent;
+use super::views::Views;
 
 /// Identity of a resource, shared by all the maps that name it.
 pub(super) type Id = Arc<ResourceId>;
 
-/// Everything at one revision: what users wrote, what it compiles to, and the snapshot that the
+/// Everything at one revision: what users wrote, what it compiles to, and the snapshots that the
 /// fleet builds from that. Clones share all of it.
 #[derive(Clone, Debug)]
 pub struct World {
@@ -30,7 +33,13 @@ pub struct World {
     pub(super) addresses: OrdMap<Arc<str>, Arc<[IpAddr]>>,
     /// Seconds since 1970 by which certificates are judged; without, they are not.
     pub(super) now: Option<i64>,
-    snapshot: Snapshot,
+    /// Which proxies Gateways are for.
+    pub(super) addressing: Addressing,
+    /// What wire resources refer to; kept only while any Gateway is not for all proxies.
+    pub(super) references: References,
+    /// Every wire resource, whoever it is for.
+    pub(super) resources: ResourceSet,
+    pub(super) views: Views,
 }
 
 impl World {
@@ -42,7 +51,10 @@ impl World {
             emitted: OrdMap::new(),
             addresses: OrdMap::new(),
             now: None,
-            snapshot: Snapshot::empty(history),
+            addressing: Addressing::default(),
+            references: References::default(),
+            resources: ResourceSet::empty(),
+            views: Views::empty(history),
         }
     }
 
@@ -57,27 +69,27 @@ impl World {
 
     /// The history that the revision counts in.
     pub fn history(&self) -> HistoryId {
-        self.snapshot.history()
+        self.snapshot().history()
     }
 
     /// The newest revision in it.
     pub fn revision(&self) -> Revision {
-        self.snapshot.position().revision
+        self.position().revision
     }
 
-    /// What proxies hold once they have it.
+    /// What proxies that match no selector hold once they have it.
     pub fn position(&self) -> Position {
-        self.snapshot.position()
+        self.snapshot().position()
     }
 
-    /// What travels to proxies.
+    /// Every wire resource, whichever proxies it is for.
     pub fn resources(&self) -> &ResourceSet {
-        self.snapshot.resources()
+        &self.resources
     }
 
-    /// What the proxies build from it.
+    /// What proxies that match no selector build from it: all of it, while there are no selectors.
     pub fn snapshot(&self) -> &Snapshot {
-        &self.snapshot
+        &self.views.default
     }
 
     /// One resource.
@@ -143,28 +155,6 @@ impl World {
     pub(super) fn resource(&self, id: &ResourceId) -> Option<&Resource> {
         self.intents.get(id).map(|intent| &intent.resource)
     }
-
-    /// Moves the snapshot on, with the proxies' own code.
-    pub(super) fn advance(
-        &mut self,
-        revision: Revision,
-        difference: &Difference,
-    ) -> Result<(), Vec<Violation>> {
-        let resources = self.snapshot.resources().apply(difference);
-        let target = Position {
-            revision,
-            config: resources.digest(Class::Config),
-            runtime: resources.digest(Class::Runtime),
-        };
-        let update = Update {
-            history: self.history(),
-            base: Some(self.position()),
-            target,
-            difference: difference.clone(),
-        };
-        self.snapshot = self.snapshot.apply(&update).map_err(in_words_of_intent)?;
-        Ok(())
-    }
 }
 
 /// The lowest id of a kind: ids order by kind first, and no name is below `0`.
@@ -185,7 +175,7 @@ fn first_in(kind: Kind, namespace: &Namespace) -> Bound<Id> {
 }
 
 /// Violations of wire resources, said of the resource that the user knows.
-fn in_words_of_intent(violations: Vec<Violation>) -> Vec<Violation> {
+pub(super) fn in_words_of_intent(violations: Vec<Violation>) -> Vec<Violation> {
     let translate = |violation: Violation| {
         let Ok(key) = Key::parse(&violation.resource) else {
             return violation;

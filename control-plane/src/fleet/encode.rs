@@ -12,7 +12,7 @@ use sluice_proto::v1;
 use crate::live::Version;
 
 /// Updates that are kept.
-const MAX_ENTRIES: usize = 64;
+const MAX_ENTRIES: usize = 256;
 /// Bytes of updates that are kept, besides the newest.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
@@ -45,7 +45,7 @@ impl Encoder {
 
     fn cell(&self, way: Way) -> Arc<OnceLock<Bytes>> {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, cell)) = recent.iter().find(|(known, _)| *known == way) {
+        if let Some((_, cell)) = recent.iter().rev().find(|(known, _)| *known == way) {
             return Arc::clone(cell);
         }
         let size = |cell: &OnceLock<Bytes>| cell.get().map_or(0, Bytes::len);

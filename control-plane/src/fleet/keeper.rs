@@ -1,4 +1,4 @@
-//! Keeps receipts beyond this process, and notices leases that run out.
+//! Keeps receipts beyond this process, and notices leases and views that run out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +32,7 @@ pub async fn keep(fleet: Arc<Fleet>, published: watch::Receiver<Arc<Published>>,
         if let Err(error) = store.put_receipts(&receipts).await {
             tracing::warn!(receipts = receipts.len(), %error, "receipts are not stored");
         }
+        fleet.forget_views(Instant::now());
         if fleet.has_broken() {
             fleet.announce();
         }

@@ -11,6 +11,8 @@
 //! - What is refused is sent exactly once: the config of that revision is parked until the revision
 //!   changes. Endpoints go on moving meanwhile, on the config that the proxy has; but only those
 //!   that the refused revision did not change itself, so that it is not applied by half.
+//! - A proxy whose labels are others now, or match other selectors, moves to another view: with a
+//!   difference, like to another version. What it refused in the one is not parked in the other.
 //! - A proxy that refuses for a local fault keeps what it was sent and tries by itself. Nothing is
 //!   parked then: what comes next takes the place of what it tries.
 
@@ -18,11 +20,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_core::position_from_wire;
+use sluice_intent::Labels;
 use sluice_model::{Code, HistoryId, Key, Position, Revision};
 use sluice_proto::v1::{self, proxy_message::Body};
 use tokio::time::Instant;
 
-use crate::live::{Published, Version};
+use crate::compile::ViewKey;
+use crate::live::{self, Published, Version};
 
 /// Longest wait for the Hello.
 const HELLO: Duration = Duration::from_secs(10);
@@ -46,7 +50,7 @@ pub(super) enum Event {
 #[derive(Debug)]
 pub(super) enum Action {
     /// Let the proxy in, then say so.
-    Join(Box<v1::Hello>, Option<(HistoryId, Position)>),
+    Join(Box<v1::Hello>, Option<(HistoryId, Position)>, ViewKey),
     Welcome,
     Send {
         base: Option<Arc<Version>>,
@@ -62,6 +66,8 @@ pub(super) enum Action {
 pub(super) enum Fact {
     Applied(Box<v1::Ack>, HistoryId, Position),
     Refused(Box<v1::Nack>, HistoryId, Revision),
+    /// Its labels give it this view.
+    Viewed(ViewKey),
     Reported(Box<v1::Report>),
     Left,
 }
@@ -99,6 +105,12 @@ enum Phase {
 pub(super) struct Machine {
     published: Arc<Published>,
     phase: Phase,
+    proxy: String,
+    /// What it says of itself.
+    labels: Labels,
+    view: ViewKey,
+    /// The publication's, when the view was looked up.
+    membership: u64,
     /// What the proxy has, as far as that is known here.
     held: Option<Arc<Version>>,
     in_flight: Option<Arc<Version>>,
@@ -115,8 +127,12 @@ pub(super) struct Machine {
 impl Machine {
     pub(super) fn new(published: Arc<Published>, now: Instant) -> Self {
         Self {
+            membership: published.membership(),
             published,
             phase: Phase::Silent,
+            proxy: String::new(),
+            labels: Labels::default(),
+            view: ViewKey::default(),
             held: None,
             in_flight: None,
             waiting: None,
@@ -138,7 +154,7 @@ impl Machine {
             Event::Admitted(parked) => Ok(self.admitted(parked)),
             Event::Published(published) => {
                 self.published = published;
-                Ok(Vec::new())
+                Ok(self.look_up_view().into_iter().collect())
             }
             Event::Tick => self.tick(now),
         };
@@ -177,13 +193,38 @@ impl Machine {
         self.phase = Phase::Introduced;
         self.deadline = None;
         self.held = holds.and_then(|(history, position)| self.published.find(history, position).cloned());
-        Ok(vec![Action::Join(Box::new(hello), holds)])
+        let labels = hello.labels.iter();
+        self.labels = live::readable(labels.map(|label| (&*label.name, &*label.value)));
+        self.proxy.clone_from(&hello.proxy_id);
+        self.view = self.published.view_of(&self.proxy, &self.labels);
+        self.membership = self.published.membership();
+        Ok(vec![Action::Join(Box::new(hello), holds, self.view.clone())])
+    }
+
+    /// Finds out whether the proxy has another view now.
+    fn look_up_view(&mut self) -> Option<Action> {
+        let membership = self.published.membership();
+        if self.phase == Phase::Silent || self.membership == membership {
+            return None;
+        }
+        self.membership = membership;
+        let view = self.published.view_of(&self.proxy, &self.labels);
+        if view == self.view {
+            return None;
+        }
+        self.view = view.clone();
+        (self.parked, self.refused, self.refused_step) = (None, None, None);
+        Some(Action::Note(Fact::Viewed(view)))
     }
 
     fn admitted(&mut self, parked: Option<Parked>) -> Vec<Action> {
         self.phase = Phase::Admitted;
         self.parked = parked;
-        let refused = parked.and_then(|parked| self.published.first_of(parked.history, parked.revision));
+        let first_of = |parked: Parked| {
+            self.published
+                .first_of(&self.view, parked.history, parked.revision)
+        };
+        let refused = parked.and_then(first_of);
         self.refused_step = self.held.clone().zip(refused.cloned());
         vec![Action::Welcome]
     }
@@ -296,9 +337,10 @@ impl Machine {
         Some(Action::Send { base, target })
     }
 
-    /// Where the proxy should be: at the newest version, unless it refused the config of that.
+    /// Where the proxy should be: at the newest version of its view, unless it refused the config of
+    /// that. Nowhere else while its view is being made.
     fn target(&self) -> Option<Arc<Version>> {
-        let latest = &self.published.version;
+        let latest = self.published.view(&self.view)?;
         let newest = Parked {
             history: latest.history,
             revision: latest.position.revision,
@@ -321,3 +363,5 @@ fn read(history: &[u8], position: Option<&v1::Position>) -> Result<(HistoryId, P
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod views_tests;

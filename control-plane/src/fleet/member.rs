@@ -9,8 +9,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::machine::Parked;
-use super::registry::StreamId;
+use super::registry::{Joining, StreamId};
 use super::telemetry::Telemetry;
+use crate::compile::ViewKey;
 use crate::store::UnixMillis;
 
 /// How long a proxy counts as live after its stream broke.
@@ -33,6 +34,8 @@ pub(super) struct Member {
     pub(super) instance: Vec<u8>,
     pub(super) stream: StreamId,
     pub(super) displace: CancellationToken,
+    /// What its labels give it.
+    pub(super) view: ViewKey,
     /// When its stream broke; `None` while it is connected.
     pub(super) broken: Option<Instant>,
     /// When this process was first heard of.
@@ -60,14 +63,7 @@ pub(super) struct Refused {
 }
 
 impl Member {
-    pub(super) fn new(
-        hello: &v1::Hello,
-        holds: Option<(HistoryId, Position)>,
-        stream: StreamId,
-        displace: CancellationToken,
-        since: UnixMillis,
-        now: Instant,
-    ) -> Self {
+    pub(super) fn new(hello: &v1::Hello, joining: Joining, since: UnixMillis, now: Instant) -> Self {
         let labels = hello
             .labels
             .iter()
@@ -77,12 +73,13 @@ impl Member {
             version: hello.version.clone(),
             admin: hello.admin.clone(),
             instance: hello.instance.clone(),
-            stream,
-            displace,
+            stream: joining.stream,
+            displace: joining.displace,
+            view: joining.view,
             broken: None,
             joined: now,
             since,
-            holds,
+            holds: joining.holds,
             build_us: 0,
             listeners: hello.listeners.clone(),
             warnings: Vec::new(),
@@ -97,7 +94,8 @@ impl Member {
         self.joined = before.joined;
         self.since = before.since;
         self.displaced = before.displaced;
-        self.refusal = before.refusal.filter(|_| before.holds == self.holds);
+        let goes_on = before.holds == self.holds && before.view == self.view;
+        self.refusal = before.refusal.filter(|_| goes_on);
         self.telemetry = before.telemetry;
     }
 

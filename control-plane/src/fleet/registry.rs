@@ -1,6 +1,6 @@
 //! All proxies of this control plane, in memory: they say anew who they are when it restarts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +20,7 @@ use super::receipt::{Quorum, Receipt};
 use super::timing::{Kept, Timings};
 use super::view::{Forget, ProxyDetail, ProxyView};
 use crate::clock;
+use crate::compile::ViewKey;
 use crate::live::Published;
 
 /// Proxies that are known at a time, the lost ones included.
@@ -35,6 +36,18 @@ impl fmt::Display for StreamId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// A stream whose proxy introduced itself.
+#[derive(Debug)]
+pub(super) struct Joining {
+    pub(super) stream: StreamId,
+    /// What the proxy runs.
+    pub(super) holds: Option<(HistoryId, Position)>,
+    /// What its labels give it.
+    pub(super) view: ViewKey,
+    /// Ends the stream.
+    pub(super) displace: CancellationToken,
 }
 
 /// Why a proxy is not let in.
@@ -55,6 +68,8 @@ pub struct Fleet {
     streams: AtomicU64,
     known: Mutex<Known>,
     changed: watch::Sender<()>,
+    /// The views of proxies that count, but the one of no selector.
+    views: watch::Sender<BTreeSet<ViewKey>>,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +91,7 @@ impl Fleet {
             streams: AtomicU64::new(0),
             known: Mutex::default(),
             changed,
+            views: watch::Sender::default(),
         }
     }
 
@@ -87,15 +103,50 @@ impl Fleet {
         StreamId(self.streams.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// A proxy introduced itself on `stream`. A process that has the same id as another one takes
+    /// The views that proxies have; those who follow it see to it that there are all of them.
+    pub fn views(&self) -> watch::Receiver<BTreeSet<ViewKey>> {
+        self.views.subscribe()
+    }
+
+    /// The proxy on `stream` has another view now.
+    pub(super) fn viewed(&self, stream: StreamId, view: ViewKey) {
+        let mut known = self.lock();
+        if let Some((_, member)) = known.find(stream) {
+            member.view = view.clone();
+            member.refusal = None;
+            self.want(view);
+        }
+        drop(known);
+        self.announce();
+    }
+
+    fn want(&self, view: ViewKey) {
+        let is_some = !view.selectors().is_empty();
+        self.views.send_if_modified(|views| is_some && views.insert(view));
+    }
+
+    /// Lets go of views that no proxy has any more.
+    pub(super) fn forget_views(&self, now: Instant) {
+        let known = self.lock();
+        let live = known.members.values().filter(|member| member.is_live(now));
+        let views = live
+            .map(|member| &member.view)
+            .filter(|view| !view.selectors().is_empty());
+        let views: BTreeSet<ViewKey> = views.cloned().collect();
+        self.views.send_if_modified(|known| {
+            let differs = *known != views;
+            *known = views;
+            differs
+        });
+    }
+
+    /// A proxy introduced itself. A process that has the same id as another one takes
     /// its place: the newest wins, and the proxy carries a warning from then on. What the same process
     /// refused on another stream stays parked.
     pub(super) fn join(
         &self,
-        stream: StreamId,
         hello: &v1::Hello,
-        holds: Option<(HistoryId, Position)>,
-        displace: &CancellationToken,
+        joining: Joining,
         published: &Published,
         now: Instant,
     ) -> Result<Option<Parked>, JoinError> {
@@ -108,7 +159,8 @@ impl Fleet {
         if before.is_none() {
             known.make_room(now)?;
         }
-        let mut member = Member::new(hello, holds, stream, displace.clone(), clock::wall(), now);
+        let (stream, view) = (joining.stream, joining.view.clone());
+        let mut member = Member::new(hello, joining, clock::wall(), now);
         if let Some(before) = before {
             before.displace.cancel();
             let held = before.holds;
@@ -123,6 +175,7 @@ impl Fleet {
         tracing::info!(proxy = hello.proxy_id, %stream, version = hello.version, "proxy connected");
         known.streams.insert(stream, hello.proxy_id.clone());
         known.members.insert(hello.proxy_id.clone(), member);
+        self.want(view);
         drop(known);
         self.announce();
         Ok(parked)

@@ -12,7 +12,8 @@ use tonic::{Status, Streaming};
 
 use super::encode::{Encoder, message};
 use super::machine::{Action, Closed, Event, Fact, Machine, Parked};
-use super::registry::{Fleet, StreamId};
+use super::registry::{Fleet, Joining, StreamId};
+use crate::compile::ViewKey;
 use crate::live::Published;
 
 /// How often proxies report, in milliseconds.
@@ -87,8 +88,8 @@ impl Stream {
         let mut actions = VecDeque::from(actions);
         while let Some(action) = actions.pop_front() {
             match action {
-                Action::Join(hello, holds) => {
-                    let parked = self.join(&hello, holds).await?;
+                Action::Join(hello, holds, view) => {
+                    let parked = self.join(&hello, holds, view).await?;
                     actions.extend(machine.on(Event::Admitted(parked), Instant::now()));
                 }
                 Action::Welcome => self.send(message(Body::Welcome(self.welcome()))).await?,
@@ -110,12 +111,16 @@ impl Stream {
         &self,
         hello: &v1::Hello,
         holds: Option<(HistoryId, Position)>,
+        view: ViewKey,
     ) -> Result<Option<Parked>, Ended> {
         let published = Arc::clone(&self.published.borrow());
-        match self
-            .fleet
-            .join(self.id, hello, holds, &self.displaced, &published, Instant::now())
-        {
+        let stream = Joining {
+            stream: self.id,
+            holds,
+            view,
+            displace: self.displaced.clone(),
+        };
+        match self.fleet.join(hello, stream, &published, Instant::now()) {
             Ok(parked) => Ok(parked),
             Err(refusal) => {
                 self.end(Status::failed_precondition(refusal.to_string())).await;
@@ -133,6 +138,7 @@ impl Stream {
                     .applied(self.id, *ack, (history, position), &published, now);
             }
             Fact::Refused(nack, history, revision) => self.fleet.refused(self.id, *nack, history, revision),
+            Fact::Viewed(view) => self.fleet.viewed(self.id, view),
             Fact::Reported(report) => self.fleet.reported(self.id, *report, now),
             Fact::Left => self.fleet.left(self.id),
         }

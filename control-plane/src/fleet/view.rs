@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sluice_intent::Labels;
 use sluice_model::Key;
 use sluice_proto::v1;
 use tokio::time::Instant;
 
 use super::member::{Member, Refused};
 use super::telemetry::TelemetryView;
-use crate::live::Published;
+use crate::live::{MAX_VIEWS, Published};
 
 /// Whether a proxy counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -28,8 +29,14 @@ pub enum ProxyState {
 pub struct ProxyView {
     /// Its id.
     pub id: String,
-    /// What it is selected by.
+    /// What it is selected by: as it says, and in place of that as operators say.
     pub labels: BTreeMap<String, String>,
+    /// Those of the labels that operators set.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub operator_labels: BTreeMap<String, String>,
+    /// The proxy selectors of Gateways that the labels match. Proxies that match the same ones get the
+    /// same.
+    pub view: Vec<String>,
     /// Whether it counts.
     pub state: ProxyState,
     /// Whether its stream stands.
@@ -140,9 +147,23 @@ impl ProxyView {
                 "another process with this id was displaced {times} times: ids must be unique"
             ));
         }
+        if published.view(&member.view).is_none() && published.world.demanded().len() >= MAX_VIEWS {
+            warnings.push(format!(
+                "gets no changes: proxies match more than {MAX_VIEWS} combinations of proxy selectors"
+            ));
+        }
+        let set = published.labels().of(id).into_iter().flat_map(Labels::iter);
+        let operator_labels: BTreeMap<String, String> = set
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect();
+        let mut labels = member.labels.clone();
+        labels.extend(operator_labels.clone());
+        let selectors = member.view.selectors().iter();
         Self {
             id: id.to_owned(),
-            labels: member.labels.clone(),
+            labels,
+            operator_labels,
+            view: selectors.map(ToString::to_string).collect(),
             state,
             connected: member.broken.is_none(),
             revision: revision.map(|revision| revision.0),

@@ -1,20 +1,25 @@
 //! Following the store: what other replicas wrote, where DNS names lead, and what opens session
 //! tickets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use sluice_intent::{Kind, ResourceId};
 use sluice_model::{Revision, Violation};
 
+use super::MAX_VIEWS;
+use super::labels::OperatorLabels;
 use super::request::Past;
 use super::tickets::TicketKeys;
 use super::writer::Writer;
-use crate::compile::{Addresses, Change, DanglingRefs, Intent, World};
+use crate::compile::{Addresses, Change, DanglingRefs, Intent, ViewKey, World};
 use crate::store::{CatchUp, Changes, Point, ResourceKey, Store, StoreError, StoredResource};
 
 impl Writer {
     /// Folds in what was committed since the live world, here or elsewhere.
     pub(super) async fn catch_up(&self) -> Result<(), StoreError> {
+        let labels = self.published.borrow().labels().clone();
+        self.label(labels.refreshed(&self.store).await?);
         let world = self.world();
         let held = Point {
             history: world.history(),
@@ -23,10 +28,37 @@ impl Writer {
         let next = match self.store.changes_since(held).await? {
             CatchUp::Changes(changes) if changes.at == held => return Ok(()),
             CatchUp::Changes(changes) => fold(world, changes).await?,
-            CatchUp::Reload => with_runtime(load(&self.store).await?, &world)?,
+            CatchUp::Reload => reloaded(load(&self.store).await?, world).await?,
         };
         self.publish(next);
         Ok(())
+    }
+
+    /// Publishes what operators say of proxies now, if that is news.
+    pub(super) fn label(&self, labels: Option<OperatorLabels>) {
+        if let Some(labels) = labels {
+            self.published
+                .send_modify(|published| *published = Arc::new(published.with_labels(labels)));
+        }
+    }
+
+    /// Publishes the views that are wanted. Past the bound those that there are come first.
+    pub(super) async fn keep_views(&self, wanted: &BTreeSet<ViewKey>) {
+        let world = self.world();
+        let known = wanted.iter().filter(|key| world.demanded().contains(*key));
+        let further = wanted.iter().filter(|key| !world.demanded().contains(*key));
+        let views: Vec<ViewKey> = known.chain(further).take(MAX_VIEWS).cloned().collect();
+        if views.len() < wanted.len() {
+            tracing::warn!(
+                wanted = wanted.len(),
+                "proxies have more views than {MAX_VIEWS}: those of the others get no changes; use fewer labels \
+                 in proxy selectors"
+            );
+        }
+        let made = blocking(move || world.with_views(views).map_err(|violations| damaged(&violations))).await;
+        if let Ok(Some(world)) = made {
+            self.publish(world);
+        }
     }
 
     /// Publishes where names lead now, if that is news.
@@ -108,6 +140,17 @@ pub(super) fn with_runtime(world: World, known: &World) -> Result<World, StoreEr
         .unwrap_or(world);
     let ticketed = world.with_tickets_of(known).map_err(refused)?;
     Ok(ticketed.unwrap_or(world))
+}
+
+/// `world`, which was loaded, with what `known` has that is not stored.
+async fn reloaded(world: World, known: World) -> Result<World, StoreError> {
+    let world = with_runtime(world, &known)?;
+    blocking(move || {
+        let views = world.with_views(known.demanded().iter().cloned());
+        let views = views.map_err(|violations| damaged(&violations))?;
+        Ok(views.unwrap_or(world))
+    })
+    .await
 }
 
 /// `world` with these keys of session tickets, if there are any and they are news.

@@ -6,6 +6,7 @@
 
 mod catch_up;
 mod fingerprints;
+mod labels;
 mod publication;
 mod request;
 mod resolver;
@@ -15,6 +16,7 @@ mod tickets;
 mod writer;
 mod written;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,13 +26,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use fingerprints::Fingerprints;
+pub use labels::{MAX_OPERATOR_LABELS, OperatorLabels, readable};
 pub use publication::{Published, RECENT, Version};
 pub use request::{Past, Precondition, Wish, WriteRequest};
 pub use tickets::TICKET_ROTATION;
 pub(crate) use written::counted;
 pub use written::{ChangeReport, WriteError, Written};
 
-use crate::compile::{Addresses, World};
+use crate::compile::{Addresses, ViewKey, World};
 use crate::store::{Store, StoreError};
 use resolver::Resolver;
 use tickets::{TicketKeeper, TicketKeys};
@@ -39,11 +42,17 @@ use writer::Writer;
 /// Writes that may wait for the writer; past it, callers wait to hand theirs over.
 const QUEUE: usize = 64;
 
+/// Views that are kept because proxies have them, besides one for each selector: more would be a
+/// fleet in which every proxy is its own. Proxies of further views keep what they hold.
+pub const MAX_VIEWS: usize = 64;
+
 /// What the writer is asked to do.
 enum Command {
     Write(Box<WriteRequest>, oneshot::Sender<Result<Written, WriteError>>),
     Resolved(Addresses),
     Tickets(TicketKeys),
+    /// The views that proxies have.
+    Views(BTreeSet<ViewKey>),
 }
 
 /// Reads and writes the live world. Clones share it.
@@ -75,7 +84,9 @@ impl Live {
         let fingerprints = Fingerprints::of(&store).await?;
         let mut keeper = TicketKeeper::new(store.clone(), ticket_rotation, commands.downgrade());
         let world = catch_up::with_tickets(&world, &keeper.first().await).unwrap_or(world);
+        let labels = OperatorLabels::default().refreshed(&store).await?;
         let (writer, published) = Writer::new(store.clone(), head, world, receiver);
+        writer.label(labels);
         tasks.spawn(writer.run(shutdown.clone()));
         if store.can_seal() {
             tasks.spawn(shutdown.clone().run_until_cancelled_owned(keeper.run()));
@@ -130,6 +141,18 @@ impl Live {
             return Ok(None);
         };
         catch_up::with_runtime(past, &live.world).map(Some)
+    }
+
+    /// Has the views published that `wanted` names, and no others any more. Runs until the control
+    /// plane ends.
+    pub async fn keep_views(self, mut wanted: watch::Receiver<BTreeSet<ViewKey>>) {
+        loop {
+            let views = wanted.borrow_and_update().clone();
+            let asked = self.commands.send(Command::Views(views)).await;
+            if asked.is_err() || wanted.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Writes, and answers once the change is committed and published here.

@@ -1,17 +1,20 @@
 //! What is live, and the versions before it that proxies may still hold.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sluice_core::{Difference, ResourceSet};
+use sluice_core::{Difference, ResourceSet, Snapshot};
+use sluice_intent::Labels;
 use sluice_model::{Class, HistoryId, Key, Kind, Position, Revision};
 use tokio::time::Instant;
 
-use crate::compile::World;
+use super::labels::OperatorLabels;
+use crate::compile::{ViewKey, World};
 
 /// Versions that a difference can start from. A proxy further behind gets everything.
 pub const RECENT: usize = 64;
 
-/// The resources at one position.
+/// The resources of one view at one position.
 #[derive(Clone, Debug)]
 pub struct Version {
     /// The history that the position is in.
@@ -24,45 +27,78 @@ pub struct Version {
     pub at: Instant,
 }
 
+/// What each part of the fleet should hold, at one moment.
+type Round = BTreeMap<ViewKey, Arc<Version>>;
+
 /// The live world and the recent versions. Immutable; the next one replaces it whole.
 #[derive(Clone, Debug)]
 pub struct Published {
     /// Everything.
     pub world: World,
-    /// What proxies should hold.
+    /// What proxies that match no selector should hold.
     pub version: Arc<Version>,
-    /// Oldest first; the last is `version`.
-    recent: Vec<Arc<Version>>,
+    /// Oldest first; the last is what all proxies should hold.
+    recent: Vec<Arc<Round>>,
+    labels: OperatorLabels,
+    /// Counts how often it may have changed which view a proxy has.
+    membership: u64,
 }
 
 impl Published {
     /// The first publication of this process.
     pub fn first(world: World, at: Instant) -> Self {
-        let version = Arc::new(Version::of(&world, at));
-        Self {
-            recent: vec![Arc::clone(&version)],
+        let version = Arc::new(Version::of(&world, world.snapshot(), at));
+        let mut published = Self {
+            recent: Vec::new(),
             version,
             world,
-        }
+            labels: OperatorLabels::default(),
+            membership: 0,
+        };
+        published.recent = vec![Arc::new(published.round(&published.world, at))];
+        published
     }
 
     /// The publication of `world` after this one.
     pub fn next(&self, world: World, at: Instant) -> Self {
-        let mut version = Version::of(&world, at);
-        let same_revision = version.history == self.version.history
-            && version.position.revision == self.version.position.revision;
-        if same_revision {
-            version.at = self.version.at;
-        }
-        let version = Arc::new(version);
+        let history = world.history();
+        let same_revision = history == self.version.history && world.revision() == self.revision();
+        let round = self.round(&world, if same_revision { self.version.at } else { at });
         let outdated = (self.recent.len() + 1).saturating_sub(RECENT);
         let mut recent = self.recent[outdated..].to_vec();
-        recent.push(Arc::clone(&version));
+        let version = round.get(&ViewKey::default()).unwrap_or(&self.version);
+        let version = Arc::clone(version);
+        recent.push(Arc::new(round));
         Self {
+            membership: self.membership + u64::from(!world.has_selectors_of(&self.world)),
+            labels: self.labels.clone(),
             world,
             version,
             recent,
         }
+    }
+
+    /// The same with these labels of proxies.
+    pub(crate) fn with_labels(&self, labels: OperatorLabels) -> Self {
+        Self {
+            labels,
+            membership: self.membership + 1,
+            ..self.clone()
+        }
+    }
+
+    /// The versions of all views of `world`; those that are not news are the ones that are known.
+    fn round(&self, world: &World, at: Instant) -> Round {
+        let history = world.history();
+        let versions = world.views().map(|(key, snapshot)| {
+            let known = self.view(&key);
+            let same = known
+                .filter(|known| known.history == history && known.position == snapshot.position())
+                .cloned();
+            let version = same.unwrap_or_else(|| Arc::new(Version::of(world, snapshot, at)));
+            (key, version)
+        });
+        versions.collect()
     }
 
     /// The newest revision in it.
@@ -70,31 +106,59 @@ impl Published {
         self.version.position.revision
     }
 
-    /// The version that a proxy says it holds, if it is recent.
+    /// What operators say of proxies.
+    pub fn labels(&self) -> &OperatorLabels {
+        &self.labels
+    }
+
+    /// The view of the proxy `id` that says these labels of itself.
+    pub fn view_of(&self, id: &str, own: &Labels) -> ViewKey {
+        match self.labels.of(id) {
+            Some(set) => self.world.view_of(&own.overlaid(set)),
+            None => self.world.view_of(own),
+        }
+    }
+
+    /// Differs between two publications of this process when any proxy may have another view.
+    pub fn membership(&self) -> u64 {
+        self.membership
+    }
+
+    /// What proxies of this view should hold; `None` while it is not made, see
+    /// [`Live::keep_views`](super::Live::keep_views).
+    pub fn view(&self, key: &ViewKey) -> Option<&Arc<Version>> {
+        self.recent.last()?.get(key)
+    }
+
+    /// The version that a proxy says it holds, if it is recent, whichever view it is of.
     pub fn find(&self, history: HistoryId, position: Position) -> Option<&Arc<Version>> {
         let is_it = |version: &&Arc<Version>| version.history == history && version.position == position;
-        self.recent.iter().rev().find(is_it)
+        let rounds = self.recent.iter().rev();
+        rounds.flat_map(|round| round.values()).find(is_it)
     }
 
-    /// The version that `revision` began with, if it is recent.
-    pub fn first_of(&self, history: HistoryId, revision: Revision) -> Option<&Arc<Version>> {
+    /// The version of a view that `revision` began with, if it is recent.
+    pub fn first_of(&self, view: &ViewKey, history: HistoryId, revision: Revision) -> Option<&Arc<Version>> {
         let is_it =
             |version: &&Arc<Version>| version.history == history && version.position.revision == revision;
-        self.recent.iter().find(is_it)
+        let rounds = self.recent.iter();
+        rounds.filter_map(|round| round.get(view)).find(is_it)
     }
 
-    /// The recent versions, newest first.
+    /// The recent versions for proxies that match no selector, newest first. Those of other views are
+    /// of the same revisions and times.
     pub fn recent(&self) -> impl Iterator<Item = &Arc<Version>> {
-        self.recent.iter().rev()
+        let rounds = self.recent.iter().rev();
+        rounds.filter_map(|round| round.get(&ViewKey::default()))
     }
 }
 
 impl Version {
-    fn of(world: &World, at: Instant) -> Self {
+    fn of(world: &World, snapshot: &Snapshot, at: Instant) -> Self {
         Self {
             history: world.history(),
-            position: world.position(),
-            resources: world.resources().clone(),
+            position: snapshot.position(),
+            resources: snapshot.resources().clone(),
             at,
         }
     }

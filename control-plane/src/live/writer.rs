@@ -87,6 +87,7 @@ impl Writer {
                             self.publish(world);
                         }
                     }
+                    Some(Command::Views(wanted)) => self.keep_views(&wanted).await,
                     Some(Command::Write(request, reply)) => {
                         // Whoever asked may be gone; the write stands all the same.
                         let _ = reply.send(self.answer(&request).await);

@@ -5,22 +5,27 @@ use std::net::Ipv4Addr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
-use sluice_core::{Explanation, RequestView};
-use sluice_model::Revision;
+use sluice_core::{Explanation, RequestView, Snapshot};
+use sluice_intent::Labels;
+use sluice_model::{Code, Revision};
+use tokio::time::Instant;
 
-use super::Api;
 use super::answer::Answer;
 use super::content::Json;
 use super::operation::Call;
-use super::problem::{Missing, Problem};
+use super::problem::{INPUT, Missing, Problem};
 use super::question::Question;
-use crate::compile::World;
+use super::{Api, proxy_labels};
+use crate::compile::{ViewKey, World};
+use crate::live::readable;
 
 /// What would happen to the request.
 #[derive(Debug, Serialize)]
 pub(super) struct Explained {
     /// As of which revision.
     revision: u64,
+    /// The proxy selectors that the labels match.
+    view: Vec<String>,
     #[serde(flatten)]
     explanation: Explanation,
 }
@@ -33,7 +38,10 @@ pub(super) async fn explain(call: Call<(), Json<Question>>) -> Result<Answer<Jso
         ..
     } = call;
     let asked = question.read().map_err(Problem::Violations)?;
+    let labels = labels(&api, &question)?;
     let world = world_at(&api, question.revision.map(Revision)).await?;
+    let view = world.view_of(&labels);
+    let snapshot = snapshot_of(&api, &world, &view).await?;
     let client = question
         .client_ip
         .unwrap_or(Ipv4Addr::LOCALHOST.into())
@@ -48,14 +56,43 @@ pub(super) async fn explain(call: Call<(), Json<Question>>) -> Result<Answer<Jso
     // Stands for the draw of a request without a unit; without randomness it is the first share.
     let mut random = [0; 16];
     let _ = getrandom::fill(&mut random);
-    let explanation = world
-        .snapshot()
-        .explain(asked.port, &request, client, u128::from_ne_bytes(random));
+    let explanation = snapshot.explain(asked.port, &request, client, u128::from_ne_bytes(random));
     Ok(Explained {
         revision: world.revision().0,
+        view: view.selectors().iter().map(ToString::to_string).collect(),
         explanation,
     }
     .into())
+}
+
+/// The labels of the proxy that is asked about.
+fn labels(api: &Api, question: &Question) -> Result<Labels, Problem> {
+    let labels = match (&question.labels, &question.proxy) {
+        (Some(_), Some(_)) => {
+            let message = "say either `labels` or `proxy`";
+            return Err(Problem::violation(INPUT, "labels", Code::Conflict, message));
+        }
+        (None, Some(id)) => {
+            let proxy = api.fleet.proxy(id, &api.live.published(), Instant::now());
+            let missing = || Missing::Proxy(id.chars().take(253).collect());
+            proxy.ok_or_else(missing)?.proxy.labels
+        }
+        (Some(labels), None) => proxy_labels::check(labels.clone()).map_err(Problem::Violations)?,
+        (None, None) => return Ok(Labels::default()),
+    };
+    Ok(readable(labels.iter().map(|(name, value)| (&**name, &**value))))
+}
+
+/// What proxies of this view have; made for the question when no proxy has it.
+async fn snapshot_of(api: &Api, world: &World, view: &ViewKey) -> Result<Snapshot, Problem> {
+    if let Some(known) = world.view(view) {
+        return Ok(known.clone());
+    }
+    let _turn = api.admission.rebuild().await?;
+    let (world, view) = (world.clone(), view.clone());
+    let made = tokio::task::spawn_blocking(move || world.snapshot_of(&view)).await;
+    // It only fails to run when the runtime goes down.
+    made.map_err(|_| Problem::Closing)?.map_err(Problem::Violations)
 }
 
 async fn world_at(api: &Api, revision: Option<Revision>) -> Result<World, Problem> {
@@ -76,9 +113,14 @@ impl JsonSchema for Explained {
         json_schema!({
             "type": "object",
             "description": "What would happen to the request, and what nearly took it.",
-            "required": ["revision", "decision", "nearMisses"],
+            "required": ["revision", "view", "decision", "nearMisses"],
             "properties": {
                 "revision": {"type": "integer", "description": "As of which revision."},
+                "view": {
+                    "type": "array",
+                    "description": "The proxy selectors of Gateways that the proxy's labels match.",
+                    "items": {"type": "string"}
+                },
                 "listener": {"type": "string", "description": "Key of the listener that takes it."},
                 "decision": decision_schema(),
                 "mirrors": copies_schema(),

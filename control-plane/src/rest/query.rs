@@ -7,10 +7,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sluice_intent::LabelSelector;
+use sluice_intent::{LabelSelector, SelectorError};
 use thiserror::Error;
 
-use super::label_selector::{self, SelectorError};
 use super::problem::Problem;
 use crate::fleet::Quorum;
 
@@ -189,7 +188,7 @@ pub(super) fn revision(text: &str) -> Result<u64, ParameterError> {
 }
 
 pub(super) fn selector(text: &str) -> Result<LabelSelector, ParameterError> {
-    label_selector::parse(text).map_err(ParameterError::Selector)
+    text.parse().map_err(ParameterError::Selector)
 }
 
 /// A selector that says something: one that selects everything is a mistake here.

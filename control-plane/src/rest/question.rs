@@ -32,6 +32,10 @@ pub(super) struct Question {
     pub(super) client_ip: Option<IpAddr>,
     /// As of this revision; the newest one when left out.
     pub(super) revision: Option<u64>,
+    /// On the proxies with these labels; without labels and `proxy`, on one that has none.
+    pub(super) labels: Option<BTreeMap<String, String>>,
+    /// On this proxy, instead of `labels`.
+    pub(super) proxy: Option<String>,
 }
 
 /// The parts of the request that decide.
@@ -125,6 +129,8 @@ mod tests {
             headers: headers.collect(),
             client_ip: None,
             revision: None,
+            labels: None,
+            proxy: None,
         }
     }
 

@@ -2,7 +2,9 @@
 
 use super::operation::Method::{Delete, Get, Patch, Post, Put};
 use super::operation::Operation as Op;
-use super::{apply, explain, health, list, openapi, proxies, receipts, resource, revisions, tokens};
+use super::{
+    apply, explain, health, list, openapi, proxies, proxy_labels, receipts, resource, revisions, tokens,
+};
 
 const RESOURCES: &str = "/v1/namespaces/{namespace}/{plural}";
 const RESOURCE: &str = "/v1/namespaces/{namespace}/{plural}/{name}";
@@ -10,6 +12,7 @@ const REVISION: &str = "/v1/revisions/{revision}";
 const RECEIPT: &str = "/v1/revisions/{revision}/receipt";
 const ROLLBACK: &str = "/v1/revisions/{revision}/rollback";
 const PROXY: &str = "/v1/fleet/{proxy}";
+const LABELS: &str = "/v1/fleet/{proxy}/labels";
 const TOKEN: &str = "/v1/tokens/{token}";
 
 pub(super) fn operations() -> Vec<Op> {
@@ -110,6 +113,20 @@ fn administration() -> Vec<Op> {
             "forgetProxy",
             "Take a proxy that will not come back off the list",
             proxies::forget,
+        ),
+        Op::new(
+            Patch,
+            LABELS,
+            "labelProxy",
+            "Set labels of a proxy, or take them away with null",
+            proxy_labels::change,
+        ),
+        Op::new(
+            Delete,
+            LABELS,
+            "unlabelProxy",
+            "Take away all labels that operators set on a proxy",
+            proxy_labels::clear,
         ),
         Op::new(
             Get,

@@ -24,15 +24,18 @@ pub enum AuditAction {
     TokenCreated,
     /// A token was withdrawn; the detail is its id.
     TokenRevoked,
+    /// Labels of a proxy were set; the detail is its id and the labels.
+    ProxyLabelled,
 }
 
 impl AuditAction {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Commit,
         Self::Rollback,
         Self::Refused,
         Self::TokenCreated,
         Self::TokenRevoked,
+        Self::ProxyLabelled,
     ];
 
     /// The name that is stored and shown.
@@ -43,6 +46,7 @@ impl AuditAction {
             Self::Refused => "refused",
             Self::TokenCreated => "tokenCreated",
             Self::TokenRevoked => "tokenRevoked",
+            Self::ProxyLabelled => "proxyLabelled",
         }
     }
 }

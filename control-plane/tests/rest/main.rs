@@ -14,4 +14,5 @@ mod resources;
 mod secrets;
 mod server;
 mod tokens;
+mod views;
 mod watching;

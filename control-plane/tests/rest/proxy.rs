@@ -6,7 +6,9 @@ use sluice_proto::WIRE_VERSION;
 use sluice_proto::v1::control_message::Body as FromControl;
 use sluice_proto::v1::fleet_client::FleetClient;
 use sluice_proto::v1::proxy_message::Body as ToControl;
-use sluice_proto::v1::{Ack, BoundListener, ControlMessage, Hello, Nack, ProxyMessage, Update, Violation};
+use sluice_proto::v1::{
+    Ack, BoundListener, ControlMessage, Hello, Label, Nack, ProxyMessage, Update, Violation,
+};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
@@ -24,6 +26,11 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// Connects as `id`, holding nothing.
     pub(crate) async fn join(server: &Server, id: &str) -> Self {
+        Self::labelled(server, id, &[]).await
+    }
+
+    /// Connects as `id` with these labels, holding nothing.
+    pub(crate) async fn labelled(server: &Server, id: &str, labels: &[(&str, &str)]) -> Self {
         let mut client = FleetClient::connect(server.grpc().await).await.unwrap();
         let (outgoing, messages) = mpsc::channel(4);
         let hello = Hello {
@@ -31,6 +38,13 @@ impl Proxy {
             version: "1.2.3".into(),
             wire_version: WIRE_VERSION,
             instance: vec![1; 16],
+            labels: labels
+                .iter()
+                .map(|(name, value)| Label {
+                    name: (*name).into(),
+                    value: (*value).into(),
+                })
+                .collect(),
             ..Hello::default()
         };
         let body = Some(ToControl::Hello(hello));

@@ -61,6 +61,11 @@ impl Server {
             .await
             .unwrap();
         let fleet = Arc::new(Fleet::new("test".into()));
+        tasks.spawn(
+            shutdown
+                .clone()
+                .run_until_cancelled_owned(live.clone().keep_views(fleet.views())),
+        );
         let streams = FleetService::new(Arc::clone(&fleet), live.watch(), tasks, shutdown.clone());
         let router = rest::router(store.clone(), live, fleet, shutdown.clone());
         Self {

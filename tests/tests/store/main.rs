@@ -9,6 +9,7 @@ mod history;
 mod link;
 mod model;
 mod outage;
+mod proxies;
 mod records;
 mod sealed;
 mod writes;

@@ -34,6 +34,35 @@ pub(crate) struct Options {
     /// As of this revision instead of the newest one
     #[arg(long, value_name = "REVISION")]
     revision: Option<u64>,
+    /// On proxies with this label, as often as needed; without any, on one that has none
+    #[arg(long = "label", value_name = "NAME=VALUE", conflicts_with = "proxy")]
+    labels: Vec<Label>,
+    /// On this proxy
+    #[arg(long, value_name = "ID")]
+    proxy: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+struct Label {
+    name: String,
+    value: String,
+}
+
+/// The text is no label.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("write a label as name=value")]
+struct LabelError;
+
+impl FromStr for Label {
+    type Err = LabelError;
+
+    fn from_str(text: &str) -> Result<Self, LabelError> {
+        let (name, value) = text.split_once('=').ok_or(LabelError)?;
+        Ok(Self {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        })
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -88,6 +117,12 @@ fn body(options: &Options) -> Value {
     }
     if let Some(revision) = options.revision {
         body["revision"] = json!(revision);
+    }
+    if let Some(proxy) = &options.proxy {
+        body["proxy"] = json!(proxy);
+    }
+    for Label { name, value } in &options.labels {
+        body["labels"][name] = json!(value);
     }
     body
 }
@@ -245,15 +280,19 @@ mod tests {
             headers: ["a: 1", "A:2", "Cookie: x=1", "cookie: y=2"].map(header).into(),
             client_ip: Some([127, 0, 0, 1].into()),
             revision: None,
+            labels: ["zone=eu", "tier="].map(|text| text.parse().unwrap()).into(),
+            proxy: None,
         };
         assert_eq!(
             body(&options),
             json!({
                 "method": "GET", "url": "http://shop/", "clientIp": "127.0.0.1",
                 "headers": {"a": "1, 2", "cookie": "x=1; y=2"},
+                "labels": {"zone": "eu", "tier": ""},
             })
         );
         assert!("no colon".parse::<Header>().is_err());
         assert!("bad name: x".parse::<Header>().is_err());
+        assert!("zone".parse::<Label>().is_err());
     }
 }

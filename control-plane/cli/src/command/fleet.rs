@@ -1,8 +1,10 @@
 //! `sluice fleet`: the proxies, and what they run.
 
+use std::str::FromStr;
+
 use clap::{Args, Subcommand};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::client::{Client, Request};
 use crate::failure::Failure;
@@ -27,9 +29,49 @@ enum Action {
         #[arg(value_name = "ID")]
         proxy: String,
     },
+    /// Set labels of a proxy, or take them away; they count at once
+    Label {
+        /// Id of the proxy
+        #[arg(value_name = "ID")]
+        proxy: String,
+        /// NAME=VALUE sets a label, NAME- takes it away
+        #[arg(value_name = "NAME=VALUE|NAME-", required = true)]
+        changes: Vec<Change>,
+    },
 }
 
-/// Prints the list, or forgets a proxy.
+/// A label to set, or to take away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Change {
+    name: String,
+    value: Option<String>,
+}
+
+/// The text is no change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write NAME=VALUE to set a label, NAME- to take it away")]
+struct ChangeError;
+
+impl FromStr for Change {
+    type Err = ChangeError;
+
+    fn from_str(text: &str) -> Result<Self, ChangeError> {
+        let (name, value) = match (text.split_once('='), text.strip_suffix('-')) {
+            (Some((name, value)), _) => (name, Some(value.to_owned())),
+            (None, Some(name)) => (name, None),
+            (None, None) => return Err(ChangeError),
+        };
+        match name.is_empty() {
+            true => Err(ChangeError),
+            false => Ok(Self {
+                name: name.to_owned(),
+                value,
+            }),
+        }
+    }
+}
+
+/// Prints the list, forgets a proxy, or labels one.
 ///
 /// # Errors
 /// When the control plane refuses or does not answer.
@@ -45,6 +87,17 @@ pub(crate) async fn run(client: &Client, scope: &Scope, options: &Options) -> Re
                 .send(Request::new(Method::DELETE, &["v1", "fleet", proxy]))
                 .await?;
             print::text(&format!("proxy {proxy} forgotten\n"))?;
+        }
+        Some(Action::Label { proxy, changes }) => {
+            let changes = changes.iter().map(|one| (one.name.clone(), json!(one.value)));
+            let path = ["v1", "fleet", proxy, "labels"];
+            let request = Request::new(Method::PATCH, &path).json(Value::Object(changes.collect()));
+            let answer = client.send(request).await?;
+            print::result(scope.output, &answer, |answer| {
+                let labels = Manifest(answer).pairs("/labels").into_iter();
+                let labels = listed(labels.map(|(name, value)| format!("{name}={value}")));
+                Ok(format!("proxy {proxy} labelled by operators: {labels}\n"))
+            })?;
         }
     }
     Ok(Outcome::Done)
@@ -85,4 +138,21 @@ fn listener(listener: Manifest<'_>) -> String {
         listener.text_or_none("/name"),
         listener.text_or_none("/address")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_set_or_taken_away() {
+        let change = |text: &str| text.parse::<Change>().map(|one| (one.name, one.value));
+        let (name, value) = ("zone".to_owned(), "eu".to_owned());
+        assert_eq!(change("zone=eu"), Ok((name.clone(), Some(value))));
+        assert_eq!(change("zone="), Ok((name.clone(), Some(String::new()))));
+        assert_eq!(change("zone-"), Ok((name, None)));
+        for wrong in ["zone", "-", "=eu", ""] {
+            assert_eq!(change(wrong), Err(ChangeError), "{wrong}");
+        }
+    }
 }

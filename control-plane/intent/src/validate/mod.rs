@@ -19,6 +19,7 @@ use std::hash::Hash;
 use sluice_model::Code;
 
 pub(crate) use self::regexes::Regexes;
+use crate::gateway::PROXY_SELECTOR;
 use crate::meta::Annotations;
 use crate::report::Report;
 use crate::resource::{Resource, Spec};
@@ -39,6 +40,7 @@ pub(crate) fn validate(resource: &Resource, regexes: &mut Regexes, report: &mut 
             report.add_in("annotations", Code::OutOfRange, message);
         });
     }
+    check_proxy_selector(resource, report);
     if let Spec::Secret(spec) = &resource.spec {
         return secret::validate(spec, &resource.annotations, report);
     }
@@ -53,6 +55,25 @@ pub(crate) fn validate(resource: &Resource, regexes: &mut Regexes, report: &mut 
         Spec::Backend(spec) => backend::validate(spec, report),
         Spec::Experiment(spec) => experiment::validate(spec, report),
         Spec::TrafficPolicy(spec) => traffic_policy::validate(spec, report),
+    });
+}
+
+fn check_proxy_selector(resource: &Resource, report: &mut Report<'_>) {
+    if resource.annotations.get(PROXY_SELECTOR).is_none() {
+        return;
+    }
+    let refusal = match (&resource.spec, resource.proxy_selector()) {
+        (Spec::Gateway(_), Ok(_)) => return,
+        (Spec::Gateway(_), Err(error)) => (Code::Invalid, error.to_string()),
+        _ => {
+            let message = "goes with Gateways only: what hangs on a Gateway goes where that goes";
+            (Code::Conflict, message.to_owned())
+        }
+    };
+    report.field("metadata", |report| {
+        report.field("annotations", |report| {
+            report.add_in(PROXY_SELECTOR, refusal.0, refusal.1)
+        });
     });
 }
 

@@ -104,3 +104,25 @@ fn a_kind_is_read_only_in_its_own_group() {
         ),
     ]);
 }
+
+#[test]
+fn a_gateway_is_for_proxies_that_a_selector_names() {
+    let gateway = |selector: &str| {
+        violations(&format!(
+            "{{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, \
+             metadata: {{name: a, annotations: {{sluice.dev/proxy-selector: '{selector}'}}}}, \
+             spec: {{gatewayClassName: sluice, listeners: [{{name: a, port: 80, protocol: HTTP}}]}}}}"
+        ))
+    };
+    for selector in ["", "zone=eu", "zone in (eu, us),!legacy"] {
+        assert_eq!(gateway(selector), [""; 0], "{selector}");
+    }
+    let refused = [r#"Gateway/default/a metadata.annotations["sluice.dev/proxy-selector"] invalid"#];
+    assert_eq!(gateway("zone=eu us"), refused);
+    assert_eq!(gateway("zone in (eu"), refused);
+    check_heads(&[(
+        "apiVersion: sluice.dev/v1, kind: Backend, \
+         metadata: {name: a, annotations: {sluice.dev/proxy-selector: zone=eu}}",
+        &[r#"Backend/default/a metadata.annotations["sluice.dev/proxy-selector"] conflict"#],
+    )]);
+}

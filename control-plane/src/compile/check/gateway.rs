@@ -1,15 +1,17 @@
 //! Listeners of several Gateways against each other, and the Secrets of each.
 
-use sluice_intent::{GatewaySpec, Listener, ListenerProtocol, Spec};
+use sluice_intent::{GatewaySpec, Listener, ListenerProtocol, PROXY_SELECTOR, Spec};
 use sluice_model::Code;
 use sluice_tls::Leaf;
 
 use super::{Reason, Report, secret_ref};
+use crate::compile::addressing::MAX_SELECTORS;
 use crate::compile::emit::secret;
 use crate::compile::index::places;
 use crate::compile::reference::{self, Role};
 
 pub(super) fn check(report: &mut Report<'_>, spec: &GatewaySpec) {
+    check_selector(report);
     check_places(report);
     for (at, listener) in spec.listeners.iter().enumerate() {
         let field = format!("spec.listeners[{at}]");
@@ -24,15 +26,26 @@ pub(super) fn check(report: &mut Report<'_>, spec: &GatewaySpec) {
     }
 }
 
-/// Every place has one listener, whichever Gateway it belongs to.
+/// Each selector costs a little, so they are counted.
+fn check_selector(report: &mut Report<'_>) {
+    let selectors = report.world.addressing.len();
+    let has_one = report.resource.annotations.get(PROXY_SELECTOR).is_some();
+    if has_one && selectors > MAX_SELECTORS {
+        let field = format!("metadata.annotations[{PROXY_SELECTOR:?}]");
+        let message =
+            format!("all Gateways together have {selectors} selectors; at most are {MAX_SELECTORS}");
+        report.wrong(field, Code::OutOfRange, message);
+    }
+}
+
+/// Every place has one listener on each proxy, whichever Gateway it belongs to.
 fn check_places(report: &mut Report<'_>) {
     let resource = report.resource;
     for (at, place) in places(resource).enumerate() {
-        let Some(other) = report
-            .world
-            .index
-            .at(&place)
-            .find(|other| ***other != resource.id)
+        let Some(other) =
+            report.world.index.at(&place).find(|other| {
+                ***other != resource.id && report.world.addressing.overlap(other, &resource.id)
+            })
         else {
             continue;
         };
@@ -50,7 +63,11 @@ fn check_places(report: &mut Report<'_>) {
 /// A port speaks TLS or it does not: the first byte of a connection has to say which.
 fn check_protocol(report: &mut Report<'_>, field: &str, listener: &Listener) {
     let world = report.world;
+    let own = &report.resource.id;
     let other = world.index.on_port(listener.port).into_iter().find(|id| {
+        if !world.addressing.overlap(id, own) {
+            return false;
+        }
         let Some(Spec::Gateway(spec)) = world.resource(id).map(|gateway| &gateway.spec) else {
             return false;
         };

@@ -8,13 +8,13 @@ use super::certificates::{in_namespace, pair, secret};
 use super::*;
 
 /// A change among a handful of resources that all refer to each other in some way.
-fn change() -> impl Strategy<Value = Change> {
+pub(super) fn change() -> impl Strategy<Value = Change> {
     let put = |yaml: fn(u8, u8) -> String, numbers: u8, shapes: u8| {
         (0..numbers, 0..shapes).prop_map(move |(number, shape)| put(&yaml(number, shape)))
     };
     prop_oneof![
         3 => put(route_yaml, 3, 8),
-        2 => put(gateway_yaml, 2, 7),
+        3 => put(gateway_yaml, 2, 28),
         2 => put(backend_yaml, 4, 5),
         2 => put(experiment_yaml, 2, 5),
         3 => put(secret_yaml, 3, 3),
@@ -37,8 +37,12 @@ fn put(yaml: &str) -> Change {
     puts(yaml).remove(0)
 }
 
+/// Which proxies Gateways are for.
+const SELECTORS: [&str; 4] = ["", "zone=a", "zone=b", "tier=1"];
+
 fn gateway_yaml(number: u8, shape: u8) -> String {
-    let listeners = match shape {
+    let selector = SELECTORS[usize::from(shape / 7)];
+    let listeners = match shape % 7 {
         0 => format!("{{name: http, port: {}, protocol: HTTP}}", 80 + u16::from(number)),
         1 => "{name: http, port: 80, protocol: HTTP, hostname: '*.example.com'}".into(),
         4 => https(number, "[{name: n0}, {name: n2, namespace: team}]", ""),
@@ -57,10 +61,15 @@ fn gateway_yaml(number: u8, shape: u8) -> String {
             100 + u16::from(number)
         ),
     };
-    EDGE.replace("name: edge", &format!("name: n{number}")).replace(
-        "[{name: http, port: 80, protocol: HTTP}]",
-        &format!("[{listeners}]"),
-    )
+    EDGE.replace("{name: edge}", &metadata(&format!("n{number}"), selector))
+        .replace(
+            "[{name: http, port: 80, protocol: HTTP}]",
+            &format!("[{listeners}]"),
+        )
+}
+
+pub(super) fn metadata(name: &str, selector: &str) -> String {
+    format!("{{name: {name}, annotations: {{sluice.dev/proxy-selector: '{selector}'}}}}")
 }
 
 fn https(number: u8, certificates: &str, more: &str) -> String {
@@ -225,7 +234,7 @@ fn populated() -> Site {
 }
 
 /// The same resources compiled at once.
-fn from_scratch(world: &World) -> World {
+pub(super) fn from_scratch(world: &World) -> World {
     let intents = world
         .iter()
         .map(|intent| Change::Restore((**intent).clone()))
@@ -253,6 +262,7 @@ fn assert_same(stepwise: &World, at_once: &World) {
     }
     assert_eq!(stepwise.emitted, at_once.emitted);
     assert_eq!(format!("{:?}", stepwise.index), format!("{:?}", at_once.index));
+    assert_eq!(stepwise.references, at_once.references);
 }
 
 proptest! {

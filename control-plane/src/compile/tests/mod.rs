@@ -10,6 +10,7 @@ mod references;
 mod routes;
 mod tls;
 mod upstream_tls;
+mod views;
 
 use sluice_intent::{Format, Resource, ResourceId};
 use sluice_model::{HistoryId, Key, Revision, Violation};

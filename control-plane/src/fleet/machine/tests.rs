@@ -191,7 +191,7 @@ fn a_proxy_gets_the_difference_from_what_it_holds_and_nothing_when_it_is_up_to_d
 #[test]
 fn a_position_that_is_not_recent_any_more_is_no_base() {
     let (mut site, held) = Site::in_step();
-    for _ in 0..=crate::live::RECENT {
+    for _ in 0..=live::RECENT {
         site.change(NAMED);
     }
     site.machine = Machine::new(Arc::clone(&site.published), site.now);

@@ -62,9 +62,13 @@ impl Site {
             instance: vec![instance; 16],
             ..v1::Hello::default()
         };
-        let holds = holds.map(|revision| (HISTORY, self.position(revision)));
-        self.fleet
-            .join(stream, &hello, holds, &displaced, &self.published, self.now)?;
+        let joining = Joining {
+            stream,
+            holds: holds.map(|revision| (HISTORY, self.position(revision))),
+            view: ViewKey::default(),
+            displace: displaced.clone(),
+        };
+        self.fleet.join(&hello, joining, &self.published, self.now)?;
         Ok(Proxy { stream, displaced })
     }
 

@@ -1,16 +1,21 @@
 //! Label selectors as one line of text, in the grammar of kubectl:
 //! `team=shop,tier!=test,env in (a,b),zone notin (c),owner,!legacy`.
 
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
 use serde_json::{Value, json};
-use sluice_intent::LabelSelector;
 use thiserror::Error;
+
+use crate::selector::{LabelOperator, LabelSelector};
 
 /// Most conditions of one selector.
 const MAX_CONDITIONS: usize = 64;
 
 /// Why a text is no selector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub(super) enum SelectorError {
+pub enum SelectorError {
     /// A condition that is none of the six forms.
     #[error("a condition is `key=value`, `key!=value`, `key in (a,b)`, `key notin (a,b)`, `key` or `!key`")]
     Condition,
@@ -22,19 +27,50 @@ pub(super) enum SelectorError {
     Length,
 }
 
-/// Reads a selector. The empty text selects everything.
-pub(super) fn parse(text: &str) -> Result<LabelSelector, SelectorError> {
-    let mut conditions = Vec::new();
-    if !text.trim().is_empty() {
-        for condition in split(text)? {
-            conditions.push(expression(condition.trim())?);
+impl FromStr for LabelSelector {
+    type Err = SelectorError;
+
+    /// Reads a selector. The empty text selects everything.
+    fn from_str(text: &str) -> Result<Self, SelectorError> {
+        let mut conditions = Vec::new();
+        if !text.trim().is_empty() {
+            for condition in split(text)? {
+                conditions.push(expression(condition.trim())?);
+            }
         }
+        if conditions.len() > MAX_CONDITIONS {
+            return Err(SelectorError::Length);
+        }
+        // Keys and values are checked by the types that they become.
+        serde_json::from_value(json!({"matchExpressions": conditions})).map_err(|_| SelectorError::Label)
     }
-    if conditions.len() > MAX_CONDITIONS {
-        return Err(SelectorError::Length);
+}
+
+/// In one spelling, whatever the order of conditions and values, so that texts that are equal select
+/// the same.
+impl fmt::Display for LabelSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let exact = self
+            .match_labels
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"));
+        let others = self.match_expressions.iter().map(|expression| {
+            let key = expression.key.as_str();
+            let values: BTreeSet<_> = expression.values.iter().map(|value| value.as_str()).collect();
+            let values: Vec<_> = values.into_iter().collect();
+            match (expression.operator, values.as_slice()) {
+                (LabelOperator::In, [value]) => format!("{key}={value}"),
+                (LabelOperator::In, values) => format!("{key} in ({})", values.join(",")),
+                (LabelOperator::NotIn, [value]) => format!("{key}!={value}"),
+                (LabelOperator::NotIn, values) => format!("{key} notin ({})", values.join(",")),
+                (LabelOperator::Exists, _) => key.to_owned(),
+                (LabelOperator::DoesNotExist, _) => format!("!{key}"),
+            }
+        });
+        let conditions: BTreeSet<String> = exact.chain(others).collect();
+        let conditions: Vec<_> = conditions.into_iter().collect();
+        f.write_str(&conditions.join(","))
     }
-    // Keys and values are checked by the types that they become.
-    serde_json::from_value(json!({"matchExpressions": conditions})).map_err(|_| SelectorError::Label)
 }
 
 /// Splits at the commas that are not in parentheses.
@@ -89,9 +125,12 @@ fn expression(text: &str) -> Result<Value, SelectorError> {
 
 #[cfg(test)]
 mod tests {
-    use sluice_intent::Labels;
-
     use super::*;
+    use crate::meta::Labels;
+
+    fn parse(text: &str) -> Result<LabelSelector, SelectorError> {
+        text.parse()
+    }
 
     #[test]
     fn every_form_of_a_condition_selects_as_in_kubectl() {
@@ -137,5 +176,19 @@ mod tests {
         }
         let long = vec!["a"; MAX_CONDITIONS + 1].join(",");
         assert_eq!(parse(&long), Err(SelectorError::Length));
+    }
+
+    #[test]
+    fn a_selector_has_one_spelling_and_reads_back_from_it() {
+        let spelling = "!legacy,env in (a,b),owner,team=shop,tier!=test,zone notin (c,d)";
+        for text in [
+            spelling,
+            "team = shop, tier!=test,env in ( b,a, b ),zone notin (d,c),owner,!legacy,owner",
+        ] {
+            let selector = parse(text).unwrap();
+            assert_eq!(selector.to_string(), spelling);
+            assert_eq!(parse(spelling).unwrap().to_string(), spelling);
+        }
+        assert_eq!(parse("").unwrap().to_string(), "");
     }
 }
