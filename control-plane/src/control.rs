@@ -15,7 +15,7 @@ use tonic::transport::Server;
 use uuid::Uuid;
 
 use crate::bootstrap;
-use crate::fleet::{self, Fleet, FleetService};
+use crate::fleet::{Fleet, FleetService, Keeper};
 use crate::live::Live;
 use crate::rest;
 use crate::store::{KeyFileError, KeyRing, Rewrapped, Store, StoreError};
@@ -118,8 +118,10 @@ impl Control {
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
         let live = Live::start(store.clone(), config.ticket_rotation, &tasks, &shutdown).await?;
         let fleet = Arc::new(Fleet::new(Uuid::new_v4().to_string()));
-        let keeper = fleet::keep(Arc::clone(&fleet), live.watch(), store.clone());
-        tasks.spawn(shutdown.clone().run_until_cancelled_owned(keeper));
+        let mut keeper = Keeper::new(Arc::clone(&fleet), live.clone(), store.clone());
+        // Before the first newcomer.
+        keeper.adopt().await;
+        tasks.spawn(shutdown.clone().run_until_cancelled_owned(keeper.run()));
         let views = live.clone().keep_views(fleet.views());
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(views));
 

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use sluice_control::live::{Precondition, Wish, WriteRequest};
-use sluice_control::store::StoreError;
+use sluice_control::store::{KeyRing, Store, StoreError};
 use sluice_control::{Config, Control, Running, StartError, TICKET_ROTATION};
 use sluice_core::{Snapshot, Update};
 use sluice_intent::Format;
@@ -308,4 +308,72 @@ async fn an_envelope_key_is_replaced_over_restarts_and_the_secrets_stay() {
         .await,
         Err(StartError::KeyFile(_))
     ));
+}
+
+/// Refuses the next update; the revision that it was to.
+async fn refuse(proxy: &mut Proxy) -> u64 {
+    let Some(control_message::Body::Update(update)) = proxy.receive().await else {
+        panic!("no update")
+    };
+    let revision = update.target.as_ref().map_or(0, |target| target.revision);
+    let violation = v1::Violation {
+        resource: "backend/default/two".into(),
+        code: "invalid".into(),
+        ..v1::Violation::default()
+    };
+    let nack = v1::Nack {
+        history: update.history,
+        position: update.target,
+        violations: vec![violation],
+        retrying: false,
+    };
+    proxy.say(Body::Nack(nack)).await;
+    revision
+}
+
+#[tokio::test]
+async fn a_newcomer_starts_at_what_was_good_also_after_a_restart_of_the_control_plane() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", directory.path().join("control.db").display());
+    let on_file = || Config {
+        database_urls: vec![url.clone()],
+        ..config()
+    };
+    let control = Control::start(on_file()).await.unwrap();
+    let mut old = Proxy::join(control.grpc, "old", 1).await;
+    old.step().await;
+    write(&control, backend("one")).await;
+    old.step().await;
+    applied(&control, Revision(1), 1).await;
+    write(&control, backend("two")).await;
+    assert_eq!(refuse(&mut old).await, 2);
+
+    let starts_at_the_good_one = async |control: &Running, id: &str| {
+        let mut newcomer = Proxy::join(control.grpc, id, 2).await;
+        newcomer.step().await;
+        assert_eq!(newcomer.snapshot.position().revision, Revision(1), "{id}");
+        // From there it goes on like all, and may find that the newest is no good.
+        assert_eq!(refuse(&mut newcomer).await, 2, "{id}");
+        newcomer
+    };
+    let _second = starts_at_the_good_one(&control, "second").await;
+    let history = control.live().published().version.history;
+    let store = Store::open(std::slice::from_ref(&url), KeyRing::default())
+        .await
+        .unwrap();
+    let stored = async {
+        let mut pause = tokio::time::interval(Duration::from_millis(20));
+        while store.fallbacks(history).await.unwrap().is_empty() {
+            pause.tick().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, stored)
+        .await
+        .expect("stored in time");
+    store.close().await;
+    control.shutdown().await;
+
+    let control = Control::start(on_file()).await.unwrap();
+    let _third = starts_at_the_good_one(&control, "third").await;
+    control.shutdown().await;
 }

@@ -47,6 +47,14 @@ impl FromIterator<Arc<str>> for ViewKey {
     }
 }
 
+/// Reads what [`ViewKey`] prints.
+impl From<&str> for ViewKey {
+    fn from(text: &str) -> Self {
+        let selectors = text.split(';').filter(|selector| !selector.is_empty());
+        selectors.map(Arc::from).collect()
+    }
+}
+
 /// The selectors, with semicolons between them.
 impl fmt::Display for ViewKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

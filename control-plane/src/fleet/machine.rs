@@ -13,6 +13,7 @@
 //!   that the refused revision did not change itself, so that it is not applied by half.
 //! - A proxy whose labels are others now, or match other selectors, moves to another view: with a
 //!   difference, like to another version. What it refused in the one is not parked in the other.
+//! - A proxy that holds nothing starts at what others accepted, and goes on from there.
 //! - A proxy that refuses for a local fault keeps what it was sent and tries by itself. Nothing is
 //!   parked then: what comes next takes the place of what it tries.
 
@@ -38,12 +39,20 @@ const ANSWER: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) enum Event {
     Message(v1::ProxyMessage),
-    /// The proxy is part of the fleet now. It refused the config of this revision before, on another
-    /// stream.
-    Admitted(Option<Parked>),
+    /// The proxy is part of the fleet now.
+    Admitted(Admitted),
     Published(Arc<Published>),
     /// A deadline may have passed.
     Tick,
+}
+
+/// What is known of a proxy that is let in.
+#[derive(Debug, Default)]
+pub(super) struct Admitted {
+    /// It refused the config of this revision before, on another stream.
+    pub(super) parked: Option<Parked>,
+    /// It holds nothing: this comes before what is newest, which others refused or have not tried.
+    pub(super) first: Option<Arc<Version>>,
 }
 
 /// What to do about it.
@@ -121,6 +130,8 @@ pub(super) struct Machine {
     parked: Option<Parked>,
     /// The step that was refused: from, and to.
     refused_step: Option<(Arc<Version>, Arc<Version>)>,
+    /// Where a proxy that holds nothing starts.
+    first: Option<Arc<Version>>,
     deadline: Option<Instant>,
 }
 
@@ -139,6 +150,7 @@ impl Machine {
             refused: None,
             parked: None,
             refused_step: None,
+            first: None,
             deadline: Some(now + HELLO),
         }
     }
@@ -151,7 +163,7 @@ impl Machine {
     pub(super) fn on(&mut self, event: Event, now: Instant) -> Vec<Action> {
         let result = match event {
             Event::Message(message) => self.message(message.body),
-            Event::Admitted(parked) => Ok(self.admitted(parked)),
+            Event::Admitted(admitted) => Ok(self.admitted(admitted)),
             Event::Published(published) => {
                 self.published = published;
                 Ok(self.look_up_view().into_iter().collect())
@@ -213,13 +225,14 @@ impl Machine {
             return None;
         }
         self.view = view.clone();
-        (self.parked, self.refused, self.refused_step) = (None, None, None);
+        (self.parked, self.refused, self.refused_step, self.first) = (None, None, None, None);
         Some(Action::Note(Fact::Viewed(view)))
     }
 
-    fn admitted(&mut self, parked: Option<Parked>) -> Vec<Action> {
+    fn admitted(&mut self, Admitted { parked, first }: Admitted) -> Vec<Action> {
         self.phase = Phase::Admitted;
         self.parked = parked;
+        self.first = first;
         let first_of = |parked: Parked| {
             self.published
                 .first_of(&self.view, parked.history, parked.revision)
@@ -320,7 +333,7 @@ impl Machine {
         if self.phase != Phase::Admitted || self.in_flight.is_some() {
             return None;
         }
-        let target = self.target()?;
+        let target = self.start().or_else(|| self.target())?;
         let is_target =
             |version: &Arc<Version>| version.history == target.history && version.position == target.position;
         if [&self.held, &self.waiting, &self.refused]
@@ -335,6 +348,13 @@ impl Machine {
         // Nothing of another history can be a base.
         let base = self.held.clone().filter(|base| base.history == target.history);
         Some(Action::Send { base, target })
+    }
+
+    /// Where the proxy starts, once: whatever becomes of it, then it goes on like all.
+    fn start(&mut self) -> Option<Arc<Version>> {
+        let first = self.first.take()?;
+        let latest = self.published.view(&self.view)?;
+        (self.held.is_none() && first.history == latest.history).then_some(first)
     }
 
     /// Where the proxy should be: at the newest version of its view, unless it refused the config of

@@ -6,6 +6,7 @@
 
 mod census;
 mod encode;
+mod good;
 mod keeper;
 mod machine;
 mod member;
@@ -18,7 +19,7 @@ mod telemetry;
 mod timing;
 mod view;
 
-pub use keeper::keep;
+pub use keeper::Keeper;
 pub use metrics::FleetCollector;
 pub use receipt::{AppliedMs, Quorum, QuorumError, Receipt, Refusal};
 pub use registry::{Fleet, JoinError};

@@ -13,7 +13,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::machine::Parked;
+use super::good::Verdicts;
+use super::machine::Admitted;
 use super::member::{self, Member, Refused};
 use super::metrics::Traffic;
 use super::receipt::{Quorum, Receipt};
@@ -21,7 +22,8 @@ use super::timing::{Kept, Timings};
 use super::view::{Forget, ProxyDetail, ProxyView};
 use crate::clock;
 use crate::compile::ViewKey;
-use crate::live::Published;
+use crate::live::{Published, Version};
+use crate::store::Fallback;
 
 /// Proxies that are known at a time, the lost ones included.
 const MAX_PROXIES: usize = 20_000;
@@ -78,6 +80,7 @@ pub(super) struct Known {
     /// The proxy at the other end of each stream.
     streams: HashMap<StreamId, String>,
     timings: Timings,
+    verdicts: Verdicts,
     /// Of all proxies together, those that left included: counters never go down.
     pub(super) traffic: Traffic,
 }
@@ -127,12 +130,15 @@ impl Fleet {
 
     /// Lets go of views that no proxy has any more.
     pub(super) fn forget_views(&self, now: Instant) {
-        let known = self.lock();
+        let mut known = self.lock();
         let live = known.members.values().filter(|member| member.is_live(now));
         let views = live
             .map(|member| &member.view)
             .filter(|view| !view.selectors().is_empty());
         let views: BTreeSet<ViewKey> = views.cloned().collect();
+        known
+            .verdicts
+            .retain(|view| view.selectors().is_empty() || views.contains(view));
         self.views.send_if_modified(|known| {
             let differs = *known != views;
             *known = views;
@@ -149,7 +155,7 @@ impl Fleet {
         joining: Joining,
         published: &Published,
         now: Instant,
-    ) -> Result<Option<Parked>, JoinError> {
+    ) -> Result<Admitted, JoinError> {
         if !member::is_presentable(hello) {
             return Err(JoinError::OutOfBounds);
         }
@@ -160,6 +166,10 @@ impl Fleet {
             known.make_room(now)?;
         }
         let (stream, view) = (joining.stream, joining.view.clone());
+        let first = match joining.holds {
+            None => known.start(&view, published, now),
+            Some(_) => None,
+        };
         let mut member = Member::new(hello, joining, clock::wall(), now);
         if let Some(before) = before {
             before.displace.cancel();
@@ -178,7 +188,7 @@ impl Fleet {
         self.want(view);
         drop(known);
         self.announce();
-        Ok(parked)
+        Ok(Admitted { parked, first })
     }
 
     /// The proxy on `stream` runs `target` now.
@@ -196,6 +206,7 @@ impl Fleet {
             members,
             streams,
             timings,
+            verdicts,
             ..
         } = &mut *known;
         let Some((_, member)) = find(members, streams, stream) else {
@@ -210,6 +221,9 @@ impl Fleet {
             member.listeners = ack.listeners;
         }
         timings.moved_within(member, before, published, now);
+        let (history, position) = target;
+        let version = || published.find_in(&member.view, history, position).cloned();
+        verdicts.accepted(&member.view, (history, position.revision), version);
         drop(known);
         self.announce();
     }
@@ -221,7 +235,11 @@ impl Fleet {
             return;
         };
         tracing::warn!(proxy = id, %revision, violations = ?nack.violations, "revision refused");
+        let view = (!nack.retrying).then(|| member.view.clone());
         member.refusal = Some(Refused::new(nack, history, revision));
+        if let Some(view) = view {
+            known.verdicts.refused(&view, history, revision);
+        }
         drop(known);
         self.announce();
     }
@@ -332,6 +350,22 @@ impl Fleet {
         }
     }
 
+    /// Where newcomers of views start whose newest revision is refused.
+    pub(super) fn fallbacks(&self, published: &Published, now: Instant) -> BTreeMap<ViewKey, Fallback> {
+        let known = self.lock();
+        let history = published.version.history;
+        let is_usual = |view: &ViewKey, revision| known.is_usual(view, history, revision, now);
+        known.verdicts.fallbacks(history, is_usual)
+    }
+
+    /// Newcomers of `view` start at `version`, as long as no proxy of it tells more.
+    pub(super) fn adopt(&self, view: &ViewKey, fallback: Fallback, version: Arc<Version>) {
+        let mut known = self.lock();
+        if !known.verdicts.knows(view, version.history) {
+            known.verdicts.adopt(view, fallback, version);
+        }
+    }
+
     /// Whether there are proxies without a stream: their leases run out by themselves, which those
     /// who wait have to be told of.
     pub(super) fn has_broken(&self) -> bool {
@@ -378,6 +412,28 @@ impl Fleet {
 impl Known {
     fn find(&mut self, stream: StreamId) -> Option<(&str, &mut Member)> {
         find(&mut self.members, &self.streams, stream)
+    }
+
+    /// Where a newcomer starts, unless that is at the newest revision.
+    fn start(&self, view: &ViewKey, published: &Published, now: Instant) -> Option<Arc<Version>> {
+        let history = published.version.history;
+        let is_usual = |revision| self.is_usual(view, history, revision, now);
+        let good = self.verdicts.good(view, history, is_usual)?;
+        (good.position.revision < published.revision()).then(|| Arc::clone(good))
+    }
+
+    /// Whether most proxies of a view run `revision` or a later one.
+    fn is_usual(&self, view: &ViewKey, history: HistoryId, revision: Revision, now: Instant) -> bool {
+        let of_view = |member: &&Member| member.view == *view && member.is_live(now);
+        let runs = |member: &&Member| member.revision_in(history).is_some_and(|held| held >= revision);
+        let (all, running) = self
+            .members
+            .values()
+            .filter(of_view)
+            .fold((0, 0), |(all, running), member| {
+                (all + 1, running + usize::from(runs(&member)))
+            });
+        running * 2 > all
     }
 
     fn receipt(&self, revision: Revision, published: &Published, now: Instant) -> Receipt {

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::encode::{Encoder, message};
-use super::machine::{Action, Closed, Event, Fact, Machine, Parked};
+use super::machine::{Action, Admitted, Closed, Event, Fact, Machine};
 use super::registry::{Fleet, Joining, StreamId};
 use crate::compile::ViewKey;
 use crate::live::Published;
@@ -89,8 +89,8 @@ impl Stream {
         while let Some(action) = actions.pop_front() {
             match action {
                 Action::Join(hello, holds, view) => {
-                    let parked = self.join(&hello, holds, view).await?;
-                    actions.extend(machine.on(Event::Admitted(parked), Instant::now()));
+                    let admitted = self.join(&hello, holds, view).await?;
+                    actions.extend(machine.on(Event::Admitted(admitted), Instant::now()));
                 }
                 Action::Welcome => self.send(message(Body::Welcome(self.welcome()))).await?,
                 Action::Send { base, target } => {
@@ -112,7 +112,7 @@ impl Stream {
         hello: &v1::Hello,
         holds: Option<(HistoryId, Position)>,
         view: ViewKey,
-    ) -> Result<Option<Parked>, Ended> {
+    ) -> Result<Admitted, Ended> {
         let published = Arc::clone(&self.published.borrow());
         let stream = Joining {
             stream: self.id,
@@ -121,7 +121,7 @@ impl Stream {
             displace: self.displaced.clone(),
         };
         match self.fleet.join(hello, stream, &published, Instant::now()) {
-            Ok(parked) => Ok(parked),
+            Ok(admitted) => Ok(admitted),
             Err(refusal) => {
                 self.end(Status::failed_precondition(refusal.to_string())).await;
                 Err(Ended)

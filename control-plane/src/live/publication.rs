@@ -137,6 +137,13 @@ impl Published {
         rounds.flat_map(|round| round.values()).find(is_it)
     }
 
+    /// The version of this view that a proxy says it holds, if it is recent.
+    pub fn find_in(&self, view: &ViewKey, history: HistoryId, position: Position) -> Option<&Arc<Version>> {
+        let is_it = |version: &&Arc<Version>| version.history == history && version.position == position;
+        let rounds = self.recent.iter().rev();
+        rounds.filter_map(|round| round.get(view)).find(is_it)
+    }
+
     /// The version of a view that `revision` began with, if it is recent.
     pub fn first_of(&self, view: &ViewKey, history: HistoryId, revision: Revision) -> Option<&Arc<Version>> {
         let is_it =
@@ -154,7 +161,8 @@ impl Published {
 }
 
 impl Version {
-    fn of(world: &World, snapshot: &Snapshot, at: Instant) -> Self {
+    /// What `snapshot` of `world` is, since `at`.
+    pub(crate) fn of(world: &World, snapshot: &Snapshot, at: Instant) -> Self {
         Self {
             history: world.history(),
             position: snapshot.position(),

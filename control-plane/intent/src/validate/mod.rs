@@ -72,7 +72,7 @@ fn check_proxy_selector(resource: &Resource, report: &mut Report<'_>) {
     };
     report.field("metadata", |report| {
         report.field("annotations", |report| {
-            report.add_in(PROXY_SELECTOR, refusal.0, refusal.1)
+            report.add_in(PROXY_SELECTOR, refusal.0, refusal.1);
         });
     });
 }

@@ -58,7 +58,13 @@ impl Site {
     }
 
     fn admit(&mut self, parked: Option<Parked>) -> Option<Sent> {
-        let mut actions = self.machine.on(Event::Admitted(parked), self.now);
+        let mut actions = self.machine.on(
+            Event::Admitted(Admitted {
+                parked,
+                ..Admitted::default()
+            }),
+            self.now,
+        );
         assert!(matches!(actions.remove(0), Action::Welcome));
         sent(actions)
     }

@@ -42,7 +42,7 @@ impl Site {
         };
         let body = Some(Body::Hello(hello));
         machine.on(Event::Message(v1::ProxyMessage { body }), now);
-        let actions = machine.on(Event::Admitted(None), now);
+        let actions = machine.on(Event::Admitted(Admitted::default()), now);
         let site = Self {
             published,
             machine,
@@ -195,4 +195,38 @@ fn a_revision_that_does_not_touch_a_view_moves_its_position_all_the_same() {
     let second = site.position(&["zone=a"]);
     assert_eq!(sent(&actions), Some((Some(first), second)));
     assert_eq!((first.config, second.revision), (second.config, Revision(2)));
+}
+
+#[test]
+fn a_newcomer_goes_on_from_where_others_are_whatever_becomes_of_its_start() {
+    for accepts in [true, false] {
+        let (site, _) = Site::with_proxy(&[]);
+        let first = Arc::clone(&site.published.version);
+        let world = change(&site.published.world, EDGE_OF_A_TIER);
+        let published = Arc::new(site.published.next(world, site.now));
+        let mut site = Site {
+            machine: Machine::new(Arc::clone(&published), site.now),
+            published,
+            now: site.now,
+        };
+        let hello = v1::Hello {
+            proxy_id: "edge-2".into(),
+            ..v1::Hello::default()
+        };
+        let body = Some(Body::Hello(hello));
+        site.machine
+            .on(Event::Message(v1::ProxyMessage { body }), site.now);
+        let admitted = Admitted {
+            first: Some(Arc::clone(&first)),
+            ..Admitted::default()
+        };
+        let actions = site.machine.on(Event::Admitted(admitted), site.now);
+        assert_eq!(sent(&actions), Some((None, first.position)));
+        let newest = site.published.version.position;
+        let (actions, base) = match accepts {
+            true => (site.ack(first.position), Some(first.position)),
+            false => (site.nack(first.position), None),
+        };
+        assert_eq!(sent(&actions), Some((base, newest)));
+    }
 }

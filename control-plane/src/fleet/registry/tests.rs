@@ -1,6 +1,8 @@
 use sluice_core::position_to_wire;
 use sluice_model::Violation;
 
+mod start;
+
 use super::super::member::LEASE;
 use super::super::receipt::QuorumError;
 use super::super::view::ProxyState;
