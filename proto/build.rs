@@ -2,9 +2,15 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=sluice");
-    let descriptors = protox::compile(["sluice/v1/snapshot.proto", "sluice/v1/fleet.proto"], ["."])?;
+    println!("cargo:rerun-if-changed=etcd");
+    let ours = protox::compile(["sluice/v1/snapshot.proto", "sluice/v1/fleet.proto"], ["."])?;
     tonic_prost_build::configure()
         .bytes(".sluice.v1.Resource.body")
-        .compile_fds(descriptors)?;
+        .compile_fds(ours)?;
+    let etcd = protox::compile(["etcd/v3/etcd.proto"], ["."])?;
+    tonic_prost_build::configure()
+        .build_server(false)
+        .bytes(".mvccpb")
+        .compile_fds(etcd)?;
     Ok(())
 }

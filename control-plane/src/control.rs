@@ -15,6 +15,7 @@ use tonic::transport::Server;
 use uuid::Uuid;
 
 use crate::bootstrap;
+use crate::discovery;
 use crate::fleet::{Fleet, FleetService, Keeper};
 use crate::live::Live;
 use crate::rest;
@@ -43,6 +44,8 @@ pub struct Config {
     pub key_file: Option<PathBuf>,
     /// How often proxies get a new key for session tickets.
     pub ticket_rotation: Duration,
+    /// How endpoints are discovered.
+    pub discovery: discovery::Config,
     /// Secret of a token that is to be accepted. Without one, a store without tokens gets a new one.
     pub token: Option<String>,
 }
@@ -116,7 +119,14 @@ impl Control {
         let token = bootstrap::token(&store, config.token.as_deref()).await?;
 
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
-        let live = Live::start(store.clone(), config.ticket_rotation, &tasks, &shutdown).await?;
+        let live = Live::start(
+            store.clone(),
+            config.ticket_rotation,
+            config.discovery,
+            &tasks,
+            &shutdown,
+        )
+        .await?;
         let fleet = Arc::new(Fleet::new(Uuid::new_v4().to_string()));
         let mut keeper = Keeper::new(Arc::clone(&fleet), live.clone(), store.clone());
         // Before the first newcomer.

@@ -4,6 +4,7 @@ mod bootstrap;
 pub mod clock;
 pub mod compile;
 mod control;
+pub mod discovery;
 pub mod fleet;
 pub mod live;
 pub mod rest;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Parser;
 use serde_json::json;
-use sluice_control::{Config, Control, Running, TICKET_ROTATION};
+use sluice_control::{Config, Control, Running, TICKET_ROTATION, discovery};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -45,6 +45,9 @@ struct Options {
     #[arg(long, default_value_t = TICKET_ROTATION.as_secs() / HOUR, value_name = "HOURS",
           value_parser = ticket_hours)]
     ticket_rotation: u64,
+    /// DNS server that names of endpoints are asked of, IP:PORT; those of /etc/resolv.conf without
+    #[arg(long, value_name = "ADDR")]
+    resolver: Option<SocketAddr>,
     /// Secret of a token that is accepted from the start; stored as a hash
     #[arg(long, env = "SLUICE_TOKEN", hide_env_values = true, value_name = "SECRET")]
     token: Option<String>,
@@ -82,6 +85,9 @@ async fn run(options: Options) -> anyhow::Result<()> {
         insecure_grpc: options.insecure_grpc,
         key_file: options.key_file.filter(|file| !file.as_os_str().is_empty()),
         ticket_rotation: Duration::from_secs(options.ticket_rotation * HOUR),
+        discovery: discovery::Config {
+            resolver: options.resolver,
+        },
         token: options.token.filter(|secret| !secret.is_empty()),
     };
     let running = tokio::select! {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sluice_control::live::{Precondition, Wish, WriteRequest};
 use sluice_control::store::{KeyRing, Store, StoreError};
-use sluice_control::{Config, Control, Running, StartError, TICKET_ROTATION};
+use sluice_control::{Config, Control, Running, StartError, TICKET_ROTATION, discovery};
 use sluice_core::{Snapshot, Update};
 use sluice_intent::Format;
 use sluice_model::{HistoryId, Revision};
@@ -29,6 +29,7 @@ fn config() -> Config {
         insecure_grpc: false,
         key_file: None,
         ticket_rotation: TICKET_ROTATION,
+        discovery: discovery::Config::default(),
         token: None,
     }
 }

@@ -10,3 +10,16 @@ pub const WIRE_VERSION: u32 = 1;
 pub mod v1 {
     tonic::include_proto!("sluice.v1");
 }
+
+/// The part of etcd's own API that endpoints are discovered with.
+#[allow(clippy::all, clippy::unwrap_used, clippy::expect_used, missing_docs)]
+pub mod etcd {
+    /// Keys, values and what happens to them.
+    pub mod mvccpb {
+        tonic::include_proto!("mvccpb");
+    }
+    /// Services and their messages.
+    pub mod etcdserverpb {
+        tonic::include_proto!("etcdserverpb");
+    }
+}

@@ -28,6 +28,8 @@ pub struct Site {
     pub proxies: Vec<DataPlane>,
     directory: TempDir,
     database: String,
+    /// Further options of the control plane.
+    options: Vec<String>,
 }
 
 impl Site {
@@ -45,17 +47,34 @@ impl Site {
     /// # Errors
     /// When one of them does not start.
     pub async fn with(proxies: usize, url: Option<&str>, options: &[&str]) -> anyhow::Result<Self> {
+        Self::controlled(proxies, url, options, &[]).await
+    }
+
+    /// As [`Site::with`], and the control plane with the further options `control`.
+    ///
+    /// # Errors
+    /// When one of them does not start.
+    pub async fn controlled(
+        proxies: usize,
+        url: Option<&str>,
+        options: &[&str],
+        control: &[&str],
+    ) -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new().prefix("sluice-site-").tempdir()?;
+        let own: Vec<String> = control.iter().map(ToString::to_string).collect();
         let database = match url {
             Some(url) => url.to_owned(),
             None => format!("sqlite://{}", directory.path().join("control.db").display()),
         };
-        let control = ControlPlane::start(command("sluice-control", None)?, &database, TOKEN).await?;
+        let mut program = command("sluice-control", None)?;
+        program.args(&own);
+        let control = ControlPlane::start(program, &database, TOKEN).await?;
         let mut site = Self {
             control,
             proxies: Vec::new(),
             directory,
             database,
+            options: own,
         };
         for number in 1..=proxies {
             let proxy = site.proxy(&format!("edge-{number}"), options).await?;
@@ -87,8 +106,9 @@ impl Site {
     pub async fn replace_control(&mut self) -> anyhow::Result<()> {
         self.control.process.signal(nix::sys::signal::Signal::SIGKILL)?;
         self.control.process.exit(SOON).await?;
-        let command = command("sluice-control", None)?;
-        self.control = ControlPlane::start_at(command, &self.database, TOKEN, self.control.grpc).await?;
+        let mut program = command("sluice-control", None)?;
+        program.args(&self.options);
+        self.control = ControlPlane::start_at(program, &self.database, TOKEN, self.control.grpc).await?;
         Ok(())
     }
 

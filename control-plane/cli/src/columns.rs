@@ -92,7 +92,7 @@ fn cells(kind: Kind, item: Manifest<'_>) -> Vec<String> {
             vec![
                 name,
                 protocol,
-                some_of(item.items("/spec/endpoints").map(endpoint)),
+                discovery(item).unwrap_or_else(|| some_of(item.items("/spec/endpoints").map(endpoint))),
                 programmed,
             ]
         }
@@ -127,6 +127,17 @@ pub(crate) fn endpoint(endpoint: Manifest<'_>) -> String {
         true => format!("[{address}]:{port}"),
         false => format!("{address}:{port}"),
     }
+}
+
+/// `etcd services/shop`, `dns shop.internal`; `None` for a Backend that says itself where it is.
+pub(crate) fn discovery(backend: Manifest<'_>) -> Option<String> {
+    let service = backend
+        .text("/spec/discovery/etcd/service")
+        .map(|service| format!("etcd {service}"));
+    service.or_else(|| {
+        let name = backend.text("/spec/discovery/dns/name")?;
+        Some(format!("dns {name}"))
+    })
 }
 
 /// `cookie uid`; `clientIP` has no name.
@@ -233,6 +244,22 @@ mod tests {
             "NAME   TARGETS              UNIT         VARIANTS          PROGRAMMED\n\
              pay    HTTPRoute/shop#pay   cookie uid   a 87.5%,b 12.5%   <none>\n\
              pay    HTTPRoute/shop#pay   clientIP     a 87.5%,b 12.5%   <none>\n"
+        );
+    }
+
+    #[test]
+    fn a_backend_is_listed_with_where_it_is_or_who_knows() {
+        let backend = |spec: serde_json::Value| json!({"metadata": {"name": "a"}, "spec": spec});
+        let written = backend(json!({"endpoints": [{"address": "::1", "port": 80}]}));
+        let etcd = backend(json!({"discovery": {"etcd": {"service": "services/a"}}}));
+        let dns = backend(json!({"discovery": {"dns": {"name": "a.internal", "port": 80}}}));
+        let all = [Manifest(&written), Manifest(&etcd), Manifest(&dns)];
+        assert_eq!(
+            list(Kind::Backend, &all, false).to_string(),
+            "NAME   PROTOCOL   ENDPOINTS         PROGRAMMED\n\
+             a      http       [::1]:80          <none>\n\
+             a      http       etcd services/a   <none>\n\
+             a      http       dns a.internal    <none>\n"
         );
     }
 

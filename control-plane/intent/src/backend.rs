@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::discovery::Discovery;
 use crate::duration::Duration;
 use crate::meta::Labels;
 use crate::names::HostAddress;
@@ -11,7 +12,7 @@ use crate::tls::BackendTls;
 /// A named upstream service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-sluice-unsupported" = ["discovery", "healthCheck", "limits", "loadBalancer"]))]
+#[schemars(extend("x-sluice-unsupported" = ["healthCheck", "limits", "loadBalancer"]))]
 pub struct BackendSpec {
     /// What is spoken to the endpoints; `http` when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -20,9 +21,13 @@ pub struct BackendSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(range(min = 1)))]
     pub ports: Vec<u16>,
-    /// Where the service is; with none, 503 is answered.
+    /// Where the service is; with none, 503 is answered. Either these or `discovery`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 10_000))]
-    pub endpoints: Vec<Endpoint>,
+    pub endpoints: Option<Vec<Endpoint>>,
+    /// Who knows where the service is. Either this or `endpoints`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub discovery: Option<Discovery>,
     /// Longest wait for a connection, more than `0s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connect_timeout: Option<Duration>,
@@ -82,6 +87,13 @@ pub struct OutlierDetection {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 100))]
     pub max_ejected_percent: Option<u8>,
+}
+
+impl BackendSpec {
+    /// The endpoints that are written; none with `discovery`.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        self.endpoints.as_deref().unwrap_or_default()
+    }
 }
 
 impl Endpoint {

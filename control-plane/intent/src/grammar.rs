@@ -4,8 +4,9 @@
 mod rules;
 
 use self::rules::{
-    check_address, check_case, check_hostname, ends_alphanumeric, is_absolute_path, is_cors_origin,
-    is_data_key_byte, is_label, is_label_key, is_label_name, is_token_byte, is_uri,
+    check_address, check_case, check_dns_name, check_hostname, ends_alphanumeric, is_absolute_path,
+    is_cors_origin, is_data_key_byte, is_etcd_key, is_label, is_label_key, is_label_name, is_token_byte,
+    is_uri,
 };
 pub(crate) use self::rules::{is_field_value, is_path_text};
 
@@ -75,11 +76,15 @@ pub enum Grammar {
     Uri,
     /// Origin, or a pattern for some.
     CorsOrigin,
+    /// Name in the DNS, whose labels may begin with `_`.
+    DnsName,
+    /// What keys in etcd begin with.
+    EtcdKey,
 }
 
 impl Grammar {
     /// Every grammar.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Label,
         Self::Subdomain,
         Self::HostnamePattern,
@@ -97,6 +102,8 @@ impl Grammar {
         Self::DataKey,
         Self::Uri,
         Self::CorsOrigin,
+        Self::DnsName,
+        Self::EtcdKey,
     ];
 
     /// The name in the schema's `format`.
@@ -119,6 +126,8 @@ impl Grammar {
             Self::DataKey => "secret-data-key",
             Self::Uri => "absolute-uri",
             Self::CorsOrigin => "cors-origin",
+            Self::DnsName => "dns-name",
+            Self::EtcdKey => "etcd-key",
         }
     }
 
@@ -140,7 +149,8 @@ impl Grammar {
             Self::AbsolutePath => (1, 1024),
             Self::PrefixReplacement => (0, 1024),
             Self::Duration => (2, 28),
-            Self::DataKey | Self::CorsOrigin => (1, 253),
+            Self::DataKey | Self::CorsOrigin | Self::DnsName => (1, 253),
+            Self::EtcdKey => (1, 512),
             Self::Uri => (1, 2048),
         }
     }
@@ -175,6 +185,8 @@ impl Grammar {
             Self::CorsOrigin => {
                 "must be `*`, or an origin such as `https://a.example` or `https://*.a.example:8443`"
             }
+            Self::DnsName => "must be a name such as `shop.internal` or `_http._tcp.shop.internal`",
+            Self::EtcdKey => "must be visible ASCII without a `/` at the end, such as `services/shop`",
         }
     }
 
@@ -207,6 +219,8 @@ impl Grammar {
             Self::DataKey => Ok(text.bytes().all(is_data_key_byte)),
             Self::Uri => Ok(is_uri(text)),
             Self::CorsOrigin => Ok(is_cors_origin(text)),
+            Self::DnsName => check_dns_name(text),
+            Self::EtcdKey => Ok(is_etcd_key(text)),
         };
         if follows? {
             Ok(())
@@ -387,6 +401,25 @@ mod tests {
             &["a/b", "a b"],
             TextError::Rule(Grammar::DataKey),
         );
+    }
+
+    #[test]
+    fn what_is_looked_up_or_watched_is_a_name_or_a_prefix() {
+        let grammar = Grammar::DnsName;
+        accepts(
+            grammar,
+            &["shop.internal", "_http._tcp.shop.internal", "localhost"],
+        );
+        refuses(
+            grammar,
+            &["a_b.c", "_", "_.a", "a.", "a..b", "*.a"],
+            TextError::Rule(grammar),
+        );
+        refuses(grammar, &["10.0.0.1"], TextError::IpAddress);
+        refuses(grammar, &["A.internal"], TextError::UpperCase);
+        let grammar = Grammar::EtcdKey;
+        accepts(grammar, &["shop", "/services/shop", "a:b{c}"]);
+        refuses(grammar, &["services/", "/", "a b", "é"], TextError::Rule(grammar));
     }
 
     #[test]

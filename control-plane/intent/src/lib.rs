@@ -23,6 +23,7 @@
 mod backend;
 mod backend_ref;
 mod config_map;
+mod discovery;
 mod duration;
 mod experiment;
 mod filter;
@@ -55,6 +56,7 @@ mod walk;
 pub use backend::{BackendProtocol, BackendSpec, Endpoint, OutlierDetection};
 pub use backend_ref::{BackendObjectRef, BackendRef, BackendTarget};
 pub use config_map::ConfigMapSpec;
+pub use discovery::{Discovery, DiscoveryError, DnsDiscovery, DnsRecord, EtcdDiscovery, EtcdTls};
 pub use duration::Duration;
 pub use experiment::{ExperimentSpec, Override, TargetRef, Unit, UnitError, Variant};
 pub use filter::{
@@ -73,8 +75,9 @@ pub use httproute::{
 pub use kind::{CORE_GROUP, GATEWAY_GROUP, Kind, SLUICE_GROUP};
 pub use meta::{Annotations, Labels, Metadata};
 pub use names::{
-    AbsolutePath, ApiGroup, ApiKind, CorsOrigin, DataKey, FieldValue, HostAddress, Hostname, HostnamePattern,
-    LabelKey, LabelValue, Namespace, ObjectName, PrefixReplacement, SectionName, Token, Uri, VariantName,
+    AbsolutePath, ApiGroup, ApiKind, CorsOrigin, DataKey, DnsName, EtcdKey, FieldValue, HostAddress,
+    Hostname, HostnamePattern, LabelKey, LabelValue, Namespace, ObjectName, PrefixReplacement, SectionName,
+    Token, Uri, VariantName,
 };
 pub use parse::{Format, MAX_INPUT_BYTES, parse, parse_within};
 pub use patch::merge_patch;

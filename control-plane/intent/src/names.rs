@@ -141,6 +141,14 @@ text_type! {
     Uri, Uri
 }
 text_type! {
+    /// Name in the DNS, whose labels may begin with `_`: lower case, 1 to 253 characters.
+    DnsName, DnsName
+}
+text_type! {
+    /// What keys in etcd begin with: visible ASCII, no `/` at the end, 1 to 512 characters.
+    EtcdKey, EtcdKey
+}
+text_type! {
     /// Origin of the Fetch standard, or a pattern for some: `*`, `https://a.example`, `https://*.a.example:8443`.
     CorsOrigin, CorsOrigin
 }

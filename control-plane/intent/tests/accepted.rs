@@ -242,7 +242,7 @@ spec:
         Some(FromNamespaces::All)
     );
     assert_eq!(backend.protocol.unwrap_or_default(), BackendProtocol::Http);
-    assert_eq!(backend.endpoints[0].weight(), 1);
+    assert_eq!(backend.endpoints()[0].weight(), 1);
     assert_eq!(experiment.unit, Unit::ClientIp);
     let shares: Vec<_> = experiment
         .variants

@@ -13,8 +13,8 @@ use super::allocation::Allocation;
 use super::change::{Action, Change};
 use super::check::{self, Doubt, Finding, Reason, Severity};
 use super::emit;
-use super::index;
 use super::intent::Intent;
+use super::source;
 use super::world::Id;
 
 /// Most referrers that one message names.
@@ -139,11 +139,6 @@ impl<'a> Draft<'a> {
         };
         self.next.index.remove(&id, &old.resource);
         self.next.addressing.remove(&old.resource);
-        for name in index::dns_names(&old.resource) {
-            if self.next.index.named(name).next().is_none() {
-                self.next.addresses.remove(name);
-            }
-        }
         self.touched.insert(id);
         true
     }
@@ -230,7 +225,18 @@ impl<'a> Draft<'a> {
 
     /// The finished world.
     pub(super) fn finish(mut self, difference: &Difference) -> Result<World, Vec<Violation>> {
+        self.forget_sources();
         self.next.advance(self.base, self.revision, difference)?;
         Ok(self.next)
+    }
+
+    /// Forgets what sources knew that nothing depends on any more.
+    fn forget_sources(&mut self) {
+        let before = self.touched.iter().filter_map(|id| self.base.resource(id));
+        for source in before.flat_map(source::sources_of) {
+            if self.next.index.fed_by(&source).next().is_none() {
+                self.next.found.remove(&source);
+            }
+        }
     }
 }

@@ -1,12 +1,12 @@
 //! Who refers to what, so that a change finds what depends on it without looking at everything.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 use sluice_intent::{Kind, Namespace, Resource, ResourceId, Spec};
 
 use super::reference::{self, Role};
+use super::source::{self, Source};
 use super::world::Id;
 
 /// Port and hostname of a listener; an empty hostname is every one.
@@ -25,8 +25,8 @@ pub(super) struct Index {
     users: OrdMap<(Id, Role), OrdSet<Id>>,
     /// The Gateways that listen at a place. More than one is a conflict.
     places: OrdMap<Place, OrdSet<Id>>,
-    /// The Backends with an endpoint of this DNS name.
-    names: OrdMap<Arc<str>, OrdSet<Id>>,
+    /// The Backends whose endpoints this source knows.
+    sources: OrdMap<Source, OrdSet<Id>>,
 }
 
 impl Index {
@@ -47,8 +47,8 @@ impl Index {
         for place in places(resource) {
             add(self.places.entry(place).or_default());
         }
-        for name in dns_names(resource) {
-            add(self.names.entry(name.into()).or_default());
+        for source in source::sources_of(resource) {
+            add(self.sources.entry(source).or_default());
         }
     }
 
@@ -68,8 +68,8 @@ impl Index {
         for place in places(resource) {
             take(&mut self.places, &place, id);
         }
-        for name in dns_names(resource) {
-            take(&mut self.names, name, id);
+        for source in source::sources_of(resource) {
+            take(&mut self.sources, &source, id);
         }
     }
 
@@ -109,14 +109,14 @@ impl Index {
         self.places.get(place).into_iter().flatten()
     }
 
-    /// The Backends that `name` is looked up for.
-    pub(super) fn named(&self, name: &str) -> impl Iterator<Item = &Id> {
-        self.names.get(name).into_iter().flatten()
+    /// The Backends whose endpoints `source` knows, by id.
+    pub(super) fn fed_by(&self, source: &Source) -> impl Iterator<Item = &Id> {
+        self.sources.get(source).into_iter().flatten()
     }
 
-    /// Every DNS name of an endpoint.
-    pub(super) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.names.keys()
+    /// Every source, with the Backends that depend on it.
+    pub(super) fn sources(&self) -> &OrdMap<Source, OrdSet<Id>> {
+        &self.sources
     }
 }
 
@@ -152,14 +152,4 @@ pub(super) fn places(resource: &Resource) -> impl Iterator<Item = Place> {
             .map_or("", |hostname| hostname.as_str());
         (listener.port, hostname.to_owned())
     })
-}
-
-/// The endpoints of a Backend that are names and not addresses.
-pub(super) fn dns_names(resource: &Resource) -> impl Iterator<Item = &str> {
-    let endpoints = match &resource.spec {
-        Spec::Backend(spec) => spec.endpoints.as_slice(),
-        _ => &[],
-    };
-    let addresses = endpoints.iter().map(|endpoint| endpoint.address.as_str());
-    addresses.filter(|address| address.parse::<IpAddr>().is_err())
 }

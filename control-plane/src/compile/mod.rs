@@ -19,6 +19,7 @@ mod index;
 mod intent;
 mod reference;
 mod runtime;
+mod source;
 #[cfg(test)]
 mod tests;
 mod view_key;
@@ -29,6 +30,7 @@ pub use allocation::Allocation;
 pub use change::{Action, Change, Changed, DanglingRefs};
 pub use check::{Doubt, Reason};
 pub use intent::{Intent, IntentError, Stored};
-pub use runtime::Addresses;
+pub use runtime::Findings;
+pub use source::{EtcdAccess, EtcdCluster, EtcdService, Found, NO_PORT, Source, sources_of};
 pub use view_key::ViewKey;
 pub use world::World;

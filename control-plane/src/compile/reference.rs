@@ -3,10 +3,19 @@
 use std::collections::BTreeSet;
 
 use sluice_intent::{
-    ApiGroup, ApiKind, BackendRef, BackendTarget, CORE_GROUP, ClientValidation, Filter, GATEWAY_GROUP,
-    GatewaySpec, HttpRouteSpec, Kind, Namespace, ObjectName, ParentRef, Resource, ResourceId, SLUICE_GROUP,
-    SecretRef, Spec, TargetRef,
+    ApiGroup, ApiKind, BackendRef, BackendTarget, CORE_GROUP, ClientValidation, Discovery, Filter,
+    GATEWAY_GROUP, GatewaySpec, HttpRouteSpec, Kind, Namespace, ObjectName, ParentRef, Resource, ResourceId,
+    SLUICE_GROUP, SecretRef, Spec, TargetRef,
 };
+
+/// Data keys that mean something here; all others are kept and not looked at.
+pub(super) const CHAIN: &str = "tls.crt";
+pub(super) const PRIVATE_KEY: &str = "tls.key";
+pub(super) const OCSP: &str = "tls.ocsp";
+pub(super) const ROOTS: &str = "ca.crt";
+pub(super) const CRLS: &str = "ca.crl";
+pub(super) const USERNAME: &str = "username";
+pub(super) const PASSWORD: &str = "password";
 
 /// What a Secret or a ConfigMap is used as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,14 +24,20 @@ pub(super) enum Role {
     Certificate,
     /// Roots of trust to verify others by.
     Trust,
+    /// A certificate that the control plane itself shows, which no proxy gets.
+    OwnCertificate,
+    /// Roots of trust that the control plane itself verifies others by.
+    OwnTrust,
+    /// A name and a password of the control plane.
+    Login,
 }
 
 impl Role {
     /// Whether resources of this kind can have it: what is a secret is in a Secret.
     pub(super) fn takes(self, kind: Kind) -> bool {
         match self {
-            Self::Certificate => kind == Kind::Secret,
-            Self::Trust => matches!(kind, Kind::Secret | Kind::ConfigMap),
+            Self::Certificate | Self::OwnCertificate | Self::Login => kind == Kind::Secret,
+            Self::Trust | Self::OwnTrust => matches!(kind, Kind::Secret | Kind::ConfigMap),
         }
     }
 }
@@ -122,6 +137,13 @@ pub(super) fn credential_uses(resource: &Resource) -> BTreeSet<(ResourceId, Role
             if let Some(tls) = &spec.tls {
                 uses.add(&tls.validation.ca_certificate_refs, Role::Trust);
                 uses.add(&tls.client_certificate_ref, Role::Certificate);
+            }
+            if let Some(Discovery::Etcd(etcd)) = &spec.discovery {
+                uses.add(&etcd.credentials_ref, Role::Login);
+                if let Some(tls) = &etcd.tls {
+                    uses.add(&tls.ca_certificate_refs, Role::OwnTrust);
+                    uses.add(&tls.client_certificate_ref, Role::OwnCertificate);
+                }
             }
         }
         Spec::BackendTlsPolicy(spec) => {

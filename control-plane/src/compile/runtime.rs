@@ -1,55 +1,55 @@
-//! What changes without a revision: the addresses that DNS names lead to, and the keys of session
-//! tickets.
+//! What changes without a revision: the endpoints that sources know, and the keys of session tickets.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 
+use imbl::{OrdMap, OrdSet};
 use sluice_core::{Difference, Entry};
+use sluice_intent::ResourceId;
 use sluice_model::{Class, Key, KeyError, Kind, Violation};
 use sluice_proto::v1;
 
 use super::World;
 use super::emit;
+use super::source::{Found, Source};
 
-/// Where names lead: each with its addresses, in no order.
-pub type Addresses = BTreeMap<Arc<str>, Vec<IpAddr>>;
+/// What sources know: each with its addresses, in no order. Of several with one address and port the
+/// first counts.
+pub type Findings = BTreeMap<Source, Vec<Found>>;
 
 impl World {
-    /// The DNS names that endpoints are given by.
-    pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.index.names()
+    /// Every source of endpoints, with the Backends that depend on it.
+    pub fn sources(&self) -> &OrdMap<Source, OrdSet<Arc<ResourceId>>> {
+        self.index.sources()
     }
 
-    /// Where names led when they were last looked up.
-    pub fn addresses(&self) -> Addresses {
-        self.addresses
-            .iter()
-            .map(|(name, found)| (Arc::clone(name), found.to_vec()))
-            .collect()
+    /// What sources knew when they were last heard of, by address and port. A source that was never
+    /// heard of is not in it.
+    pub fn found(&self) -> &OrdMap<Source, Arc<[Found]>> {
+        &self.found
     }
 
-    /// The world in which these names lead to these addresses, at the same revision; `None` when
-    /// that changes nothing. Names that no endpoint has are ignored.
+    /// The world in which sources know this, at the same revision; `None` when that changes nothing.
+    /// Sources that nothing depends on are ignored.
     ///
     /// # Errors
     /// What the snapshot refuses.
-    pub fn resolved(&self, addresses: &Addresses) -> Result<Option<Self>, Vec<Violation>> {
+    pub fn with_found(&self, findings: &Findings) -> Result<Option<Self>, Vec<Violation>> {
         let mut next = self.clone();
         let mut backends = BTreeSet::new();
-        for (name, found) in addresses {
-            let mut found = found.clone();
-            found.sort_unstable();
-            found.dedup();
-            let known = self.addresses.get(&**name).map(|known| &**known);
-            if known == Some(&*found) {
+        for (source, found) in findings {
+            let found = sorted(found);
+            if self.found.get(source).is_some_and(|known| **known == *found) {
                 continue;
             }
-            let users: Vec<_> = self.index.named(name).cloned().collect();
+            let users: Vec<_> = self.index.fed_by(source).cloned().collect();
             if !users.is_empty() {
-                next.addresses.insert(Arc::clone(name), found.into());
+                next.found.insert(source.clone(), found.into());
                 backends.extend(users);
             }
+        }
+        if backends.is_empty() {
+            return Ok(None);
         }
         let mut difference = Difference::default();
         for intent in backends.iter().filter_map(|id| next.intents.get(id)) {
@@ -58,9 +58,6 @@ impl World {
             difference
                 .upserts
                 .extend(runtime.filter(|entry| self.resources().get(&entry.key) != Some(entry)));
-        }
-        if difference.upserts.is_empty() {
-            return Ok(None);
         }
         next.with_runtime(&difference).map(Some)
     }
@@ -94,6 +91,18 @@ impl World {
         };
         news.map(with).transpose()
     }
+}
+
+/// One order, and one of each address and port: so that replicas agree on every byte.
+fn sorted(found: &[Found]) -> Vec<Found> {
+    let canonical = |one: &Found| Found {
+        address: one.address.to_canonical(),
+        ..*one
+    };
+    let mut found: Vec<_> = found.iter().map(canonical).collect();
+    found.sort_by_key(|one| (one.address, one.port));
+    found.dedup_by_key(|one| (one.address, one.port));
+    found
 }
 
 /// All proxies share their tickets.

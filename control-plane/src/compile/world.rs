@@ -1,6 +1,5 @@
 //! Everything at one revision.
 
-use std::net::IpAddr;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use super::check::{self, Doubt};
 use super::emit::secret;
 use super::index::Index;
 use super::intent::Intent;
+use super::source::{Found, Source};
 use super::views::Views;
 
 /// Identity of a resource, shared by all the maps that name it.
@@ -29,8 +29,8 @@ pub struct World {
     pub(super) index: Index,
     /// Keys of the wire resources that each intent became.
     pub(super) emitted: OrdMap<Id, Arc<[Key]>>,
-    /// Where DNS names lead, as last heard.
-    pub(super) addresses: OrdMap<Arc<str>, Arc<[IpAddr]>>,
+    /// What each source knew when it was last heard of.
+    pub(super) found: OrdMap<Source, Arc<[Found]>>,
     /// Seconds since 1970 by which certificates are judged; without, they are not.
     pub(super) now: Option<i64>,
     /// Which proxies Gateways are for.
@@ -49,7 +49,7 @@ impl World {
             intents: OrdMap::new(),
             index: Index::default(),
             emitted: OrdMap::new(),
-            addresses: OrdMap::new(),
+            found: OrdMap::new(),
             now: None,
             addressing: Addressing::default(),
             references: References::default(),

@@ -1,5 +1,4 @@
-//! Following the store: what other replicas wrote, where DNS names lead, and what opens session
-//! tickets.
+//! Following the store: what other replicas wrote, where endpoints are, and what opens session tickets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use super::labels::OperatorLabels;
 use super::request::Past;
 use super::tickets::TicketKeys;
 use super::writer::Writer;
-use crate::compile::{Addresses, Change, DanglingRefs, Intent, ViewKey, World};
+use crate::compile::{Change, DanglingRefs, Findings, Intent, ViewKey, World};
 use crate::store::{CatchUp, Changes, Point, ResourceKey, Store, StoreError, StoredResource};
 
 impl Writer {
@@ -58,15 +57,6 @@ impl Writer {
         let made = blocking(move || world.with_views(views).map_err(|violations| damaged(&violations))).await;
         if let Ok(Some(world)) = made {
             self.publish(world);
-        }
-    }
-
-    /// Publishes where names lead now, if that is news.
-    pub(super) fn resolved(&self, addresses: &Addresses) {
-        match self.world().resolved(addresses) {
-            Ok(Some(world)) => self.publish(world),
-            Ok(None) => {}
-            Err(violations) => tracing::error!(?violations, "addresses of endpoints do not compile"),
         }
     }
 }
@@ -131,13 +121,14 @@ pub(super) async fn past(store: &Store, revision: Revision) -> Result<Option<Pas
     blocking(read_all).await.map(Some)
 }
 
-/// `world` with the names looked up, and the tickets opened, as they are in `known`.
+/// `world` with the endpoints found, and the tickets opened, as they are in `known`.
 pub(super) fn with_runtime(world: World, known: &World) -> Result<World, StoreError> {
     let refused = |violations: Vec<Violation>| damaged(&violations);
-    let world = world
-        .resolved(&known.addresses())
-        .map_err(refused)?
-        .unwrap_or(world);
+    let found = known.found().iter();
+    let found: Findings = found
+        .map(|(source, found)| (source.clone(), found.to_vec()))
+        .collect();
+    let world = world.with_found(&found).map_err(refused)?.unwrap_or(world);
     let ticketed = world.with_tickets_of(known).map_err(refused)?;
     Ok(ticketed.unwrap_or(world))
 }
@@ -151,6 +142,17 @@ async fn reloaded(world: World, known: World) -> Result<World, StoreError> {
         Ok(views.unwrap_or(world))
     })
     .await
+}
+
+/// `world` with these endpoints, if they are news.
+pub(super) fn with_found(world: &World, findings: &Findings) -> Option<World> {
+    match world.with_found(findings) {
+        Ok(next) => next,
+        Err(violations) => {
+            tracing::error!(?violations, "endpoints that were found do not compile");
+            None
+        }
+    }
 }
 
 /// `world` with these keys of session tickets, if there are any and they are news.

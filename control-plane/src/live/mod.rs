@@ -9,7 +9,6 @@ mod fingerprints;
 mod labels;
 mod publication;
 mod request;
-mod resolver;
 #[cfg(test)]
 mod tests;
 mod tickets;
@@ -33,9 +32,9 @@ pub use tickets::TICKET_ROTATION;
 pub(crate) use written::counted;
 pub use written::{ChangeReport, WriteError, Written};
 
-use crate::compile::{Addresses, ViewKey, World};
+use crate::compile::{ViewKey, World};
+use crate::discovery::{self, Board, Hub, Memory};
 use crate::store::{Store, StoreError};
-use resolver::Resolver;
 use tickets::{TicketKeeper, TicketKeys};
 use writer::Writer;
 
@@ -49,7 +48,6 @@ pub const MAX_VIEWS: usize = 64;
 /// What the writer is asked to do.
 enum Command {
     Write(Box<WriteRequest>, oneshot::Sender<Result<Written, WriteError>>),
-    Resolved(Addresses),
     Tickets(TicketKeys),
     /// The views that proxies have.
     Views(BTreeSet<ViewKey>),
@@ -62,18 +60,20 @@ pub struct Live {
     commands: mpsc::Sender<Command>,
     published: watch::Receiver<Arc<Published>>,
     fingerprints: Fingerprints,
+    sources: Board,
 }
 
 impl Live {
-    /// Loads everything from `store` and starts the writer, the resolver of DNS names and the keeper
-    /// of ticket keys, who makes new ones every `ticket_rotation`, on `tasks`; they end with
-    /// `shutdown`.
+    /// Loads everything from `store` and starts the writer, discovery with the memory of what it found,
+    /// and the keeper of ticket keys, who makes new ones every `ticket_rotation`, on `tasks`; they end
+    /// with `shutdown`.
     ///
     /// # Errors
     /// When the store does not answer, or holds what this build cannot read.
     pub async fn start(
         store: Store,
         ticket_rotation: Duration,
+        discovery: discovery::Config,
         tasks: &TaskTracker,
         shutdown: &CancellationToken,
     ) -> Result<Self, StoreError> {
@@ -85,7 +85,10 @@ impl Live {
         let mut keeper = TicketKeeper::new(store.clone(), ticket_rotation, commands.downgrade());
         let world = catch_up::with_tickets(&world, &keeper.first().await).unwrap_or(world);
         let labels = OperatorLabels::default().refreshed(&store).await?;
-        let (writer, published) = Writer::new(store.clone(), head, world, receiver);
+        let (memory, known) = Memory::recall(store.clone(), &world).await?;
+        let world = catch_up::with_found(&world, &known).unwrap_or(world);
+        let (found, findings) = mpsc::channel(1);
+        let (writer, published) = Writer::new(store.clone(), head, world, receiver, findings);
         writer.label(labels);
         tasks.spawn(writer.run(shutdown.clone()));
         if store.can_seal() {
@@ -93,19 +96,31 @@ impl Live {
         } else {
             tracing::warn!("no envelope key: session tickets open on the proxy that made them only");
         }
-        let resolver = Resolver::new(published.clone(), commands.downgrade());
-        tasks.spawn(shutdown.clone().run_until_cancelled_owned(resolver.run()));
+        tasks.spawn(
+            shutdown
+                .clone()
+                .run_until_cancelled_owned(memory.run(published.clone())),
+        );
+        let sources = Board::default();
+        let hub = Hub::new(discovery, published.clone(), found, sources.clone());
+        tasks.spawn(shutdown.clone().run_until_cancelled_owned(hub.run()));
         Ok(Self {
             store,
             commands,
             published,
             fingerprints,
+            sources,
         })
     }
 
     /// What is live now.
     pub fn published(&self) -> Arc<Published> {
         Arc::clone(&self.published.borrow())
+    }
+
+    /// How the sources of endpoints are doing.
+    pub fn sources(&self) -> &Board {
+        &self.sources
     }
 
     /// Makes fingerprints of secret values.

@@ -64,11 +64,15 @@ impl Published {
         let history = world.history();
         let same_revision = history == self.version.history && world.revision() == self.revision();
         let round = self.round(&world, if same_revision { self.version.at } else { at });
-        let outdated = (self.recent.len() + 1).saturating_sub(RECENT);
+        // What proxies get may be the same: an address was found that gets no traffic, say.
+        let is_news = self.recent.last().is_none_or(|last| !same_versions(last, &round));
+        let outdated = (self.recent.len() + usize::from(is_news)).saturating_sub(RECENT);
         let mut recent = self.recent[outdated..].to_vec();
         let version = round.get(&ViewKey::default()).unwrap_or(&self.version);
         let version = Arc::clone(version);
-        recent.push(Arc::new(round));
+        if is_news {
+            recent.push(Arc::new(round));
+        }
         Self {
             membership: self.membership + u64::from(!world.has_selectors_of(&self.world)),
             labels: self.labels.clone(),
@@ -158,6 +162,12 @@ impl Published {
         let rounds = self.recent.iter().rev();
         rounds.filter_map(|round| round.get(&ViewKey::default()))
     }
+}
+
+/// Whether both are of the same views, at the same versions.
+fn same_versions(one: &Round, other: &Round) -> bool {
+    let same = |(one, other)| Arc::ptr_eq(one, other);
+    one.keys().eq(other.keys()) && one.values().zip(other.values()).all(same)
 }
 
 impl Version {

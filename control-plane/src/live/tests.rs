@@ -25,9 +25,15 @@ impl Site {
     /// Another control plane on the same store.
     async fn on(store: Store) -> Self {
         let shutdown = CancellationToken::new();
-        let live = Live::start(store.clone(), TICKET_ROTATION, &TaskTracker::new(), &shutdown)
-            .await
-            .unwrap();
+        let live = Live::start(
+            store.clone(),
+            TICKET_ROTATION,
+            discovery::Config::default(),
+            &TaskTracker::new(),
+            &shutdown,
+        )
+        .await
+        .unwrap();
         Self {
             live,
             store,
@@ -360,8 +366,13 @@ fn the_ring_keeps_the_recent_versions_and_the_time_of_each_revision() {
     let history = published.version.history;
     assert!(published.find(history, first).is_none());
     assert!(published.find(history, published.version.position).is_some());
-    // The same revision again: endpoints moved. The commit's time stays.
-    let at = published.version.at;
-    let again = published.next(published.world.clone(), start + Duration::from_secs(10_000));
-    assert_eq!(again.version.at, at);
+    // What changes nothing for proxies takes no place in the ring.
+    let same = published.next(published.world.clone(), start);
+    let positions = |published: &Published| published.recent().map(|one| one.position).collect::<Vec<_>>();
+    assert_eq!(positions(&same), positions(&published));
+    // The same revision again, with something else that has none. The commit's time stays.
+    let moved = published.world.with_tickets(&[[1; 32]]).unwrap().unwrap();
+    let again = published.next(moved, start + Duration::from_secs(10_000));
+    assert_eq!(again.version.at, published.version.at);
+    assert_ne!(again.version.position, published.version.position);
 }

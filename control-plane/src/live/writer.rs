@@ -15,7 +15,7 @@ use super::publication::Published;
 use super::request::WriteRequest;
 use super::written::{WriteError, Written};
 use crate::clock;
-use crate::compile::{Action, Changed, Stored, World};
+use crate::compile::{Action, Changed, Findings, Stored, World};
 use crate::store::{self, CatchUp, CommitError, HeadWatch, Point, ResourceKey, Store, StoreError, Write};
 
 /// How long one write is tried against writers elsewhere. A time and not a number of tries: another
@@ -29,6 +29,7 @@ pub(super) struct Writer {
     pub(super) published: watch::Sender<Arc<Published>>,
     commands: mpsc::Receiver<Command>,
     head: HeadWatch,
+    findings: mpsc::Receiver<Findings>,
 }
 
 /// A change that is ready to be committed.
@@ -62,6 +63,7 @@ impl Writer {
         head: HeadWatch,
         world: World,
         commands: mpsc::Receiver<Command>,
+        findings: mpsc::Receiver<Findings>,
     ) -> (Self, watch::Receiver<Arc<Published>>) {
         let (published, receiver) = watch::channel(Arc::new(Published::first(world, Instant::now())));
         let writer = Self {
@@ -69,6 +71,7 @@ impl Writer {
             published,
             commands,
             head,
+            findings,
         };
         (writer, receiver)
     }
@@ -81,7 +84,6 @@ impl Writer {
                 () = shutdown.cancelled() => return,
                 command = self.commands.recv() => match command {
                     None => return,
-                    Some(Command::Resolved(addresses)) => self.resolved(&addresses),
                     Some(Command::Tickets(keys)) => {
                         if let Some(world) = super::catch_up::with_tickets(&self.world(), &keys) {
                             self.publish(world);
@@ -93,6 +95,11 @@ impl Writer {
                         let _ = reply.send(self.answer(&request).await);
                     }
                 },
+                Some(findings) = self.findings.recv() => {
+                    if let Some(world) = super::catch_up::with_found(&self.world(), &findings) {
+                        self.publish(world);
+                    }
+                }
                 moved = self.head.changed() => match moved {
                     Ok(()) => behind = self.catch_up().await.is_err(),
                     Err(_) => return,

@@ -6,7 +6,8 @@ use sluice_model::Revision;
 use tokio::time::Instant;
 
 use super::Api;
-use crate::compile::{Doubt, Intent, Reason, World};
+use crate::compile::{Doubt, Intent, Reason, World, sources_of};
+use crate::discovery::{Board, SourceState, SourceStatus};
 use crate::fleet::ProxyState;
 use crate::live::Published;
 
@@ -76,7 +77,12 @@ fn at_least(sorted: &[u64], revision: Revision) -> usize {
 }
 
 /// The conditions of one resource.
-pub(super) fn conditions(world: &World, intent: &Intent, programming: &Programming) -> [Condition; 3] {
+pub(super) fn conditions(
+    world: &World,
+    intent: &Intent,
+    programming: &Programming,
+    board: &Board,
+) -> Vec<Condition> {
     let doubts = world.doubts(intent);
     let condition = |name: &'static str| {
         let about: Vec<_> = doubts
@@ -89,7 +95,45 @@ pub(super) fn conditions(world: &World, intent: &Intent, programming: &Programmi
         }
     };
     let (accepted, resolved) = (condition("Accepted"), condition("ResolvedRefs"));
-    [accepted, resolved, programming.condition(intent.revision)]
+    let programmed = programming.condition(intent.revision);
+    let statuses: Vec<_> = sources_of(&intent.resource)
+        .filter_map(|source| board.status(&source))
+        .collect();
+    [accepted, resolved, programmed]
+        .into_iter()
+        .chain(discovered(&statuses))
+        .collect()
+}
+
+/// Whether the sources of a Backend's endpoints answer; `None` when it has none.
+fn discovered(sources: &[SourceStatus]) -> Option<Condition> {
+    let worst = sources.iter().max_by_key(|source| match source.state {
+        SourceState::Up => (0, source.skipped),
+        SourceState::Pending => (1, 0),
+        SourceState::Down => (2, 0),
+    })?;
+    let (status, reason) = match worst.state {
+        SourceState::Up if worst.skipped > 0 => ("True", "SomeSkipped"),
+        SourceState::Up => ("True", "Discovered"),
+        SourceState::Pending => ("Unknown", "Pending"),
+        SourceState::Down => ("False", "Unreachable"),
+    };
+    let (endpoints, skipped) = sources.iter().fold((0, 0), |(endpoints, skipped), source| {
+        (endpoints + source.endpoints, skipped + source.skipped)
+    });
+    let mut message = format!("{endpoints} endpoints found");
+    if skipped > 0 {
+        message.push_str(&format!(", {skipped} values skipped"));
+    }
+    if let Some(complaint) = &worst.complaint {
+        message.push_str(&format!("; {complaint}"));
+    }
+    Some(Condition {
+        name: "Discovered",
+        status,
+        reason,
+        message,
+    })
 }
 
 /// Conditions that hold have their own name for a reason.
@@ -118,6 +162,42 @@ fn fails(name: &'static str, reason: Reason, doubts: &[&Doubt]) -> Condition {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_backend_is_as_discovered_as_the_worst_of_its_sources() {
+        let source = |state, skipped, complaint: &str| SourceStatus {
+            state,
+            endpoints: 2,
+            skipped,
+            complaint: (!complaint.is_empty()).then(|| complaint.to_owned()),
+            ..SourceStatus::default()
+        };
+        let told = |sources: &[SourceStatus]| {
+            discovered(sources).map(|condition| (condition.status, condition.reason, condition.message))
+        };
+        let up = || source(SourceState::Up, 0, "");
+        assert_eq!(told(&[]), None);
+        assert_eq!(
+            told(&[up()]),
+            Some(("True", "Discovered", "2 endpoints found".into()))
+        );
+        assert_eq!(
+            told(&[up(), source(SourceState::Up, 1, "bad")]),
+            Some((
+                "True",
+                "SomeSkipped",
+                "4 endpoints found, 1 values skipped; bad".into()
+            ))
+        );
+        assert_eq!(
+            told(&[source(SourceState::Pending, 0, ""), up()]).map(|told| told.1),
+            Some("Pending")
+        );
+        assert_eq!(
+            told(&[source(SourceState::Down, 0, "away"), up()]),
+            Some(("False", "Unreachable", "4 endpoints found; away".into()))
+        );
+    }
 
     #[test]
     fn programmed_means_that_the_whole_live_fleet_runs_it() {

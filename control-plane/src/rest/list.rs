@@ -80,7 +80,7 @@ pub(super) async fn list(call: Call<ListQuery>) -> Result<Answer<Json<ManifestLi
     let world = published.world.clone().at(clock::since_1970());
     let items = page
         .iter()
-        .map(|intent| Manifest::of(&world, intent, &programming, api.live.fingerprints()))
+        .map(|intent| Manifest::of(&world, intent, &programming, &api.live))
         .collect();
     Ok(ManifestList { items, next }.into())
 }

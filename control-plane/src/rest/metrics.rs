@@ -9,10 +9,11 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
+use crate::discovery::SourceCollector;
 use crate::fleet::{Fleet, FleetCollector};
 use crate::live::Live;
 
-/// Requests are counted here; the fleet tells of itself at each scrape.
+/// Requests are counted here; the fleet and the sources tell of themselves at each scrape.
 #[derive(Debug)]
 pub(super) struct Metrics {
     registry: Registry,
@@ -31,6 +32,7 @@ impl Metrics {
     pub(super) fn new(fleet: Arc<Fleet>, live: &Live) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(FleetCollector::new(fleet, live.watch())));
+        registry.register_collector(Box::new(SourceCollector::new(live.sources().clone())));
         let requests = Family::default();
         let help = "REST requests by operation and status";
         registry.register("sluice_control_requests", help, requests.clone());

@@ -26,8 +26,7 @@ pub(super) async fn get(call: Call) -> Result<Answer<Json<Manifest>>, Problem> {
     };
     let programming = Programming::now(&call.api, &published);
     let world = published.world.clone().at(clock::since_1970());
-    let prints = call.api.live.fingerprints();
-    let answer = Answer::from(Manifest::of(&world, intent, &programming, prints));
+    let answer = Answer::from(Manifest::of(&world, intent, &programming, &call.api.live));
     Ok(match etag(intent.revision) {
         Some(tag) => answer.header(ETAG, tag),
         None => answer,

@@ -16,6 +16,7 @@
 mod apply;
 mod audit;
 mod connection;
+mod discovered;
 mod envelope;
 mod error;
 mod good_revision;
@@ -38,6 +39,7 @@ mod write;
 use std::sync::Arc;
 
 pub use audit::{AuditAction, AuditEntry};
+pub use discovered::Discovered;
 pub use envelope::KeyRing;
 pub use error::StoreError;
 pub use good_revision::Fallback;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use sluice_control::fleet::{Fleet, FleetService};
 use sluice_control::live::Live;
 use sluice_control::store::{KeyRing, Store, Token, TokenHash, UnixMillis};
-use sluice_control::{TICKET_ROTATION, rest};
+use sluice_control::{TICKET_ROTATION, discovery, rest};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -57,9 +57,15 @@ impl Server {
         };
         store.create_token(&token, "test").await.unwrap();
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
-        let live = Live::start(store.clone(), TICKET_ROTATION, &tasks, &shutdown)
-            .await
-            .unwrap();
+        let live = Live::start(
+            store.clone(),
+            TICKET_ROTATION,
+            discovery::Config::default(),
+            &tasks,
+            &shutdown,
+        )
+        .await
+        .unwrap();
         let fleet = Arc::new(Fleet::new("test".into()));
         tasks.spawn(
             shutdown

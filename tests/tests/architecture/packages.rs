@@ -63,7 +63,7 @@ pub(super) const EDGES: [(&str, &[&str]); 11] = [
 const LIBRARIES: [(&str, &[&str]); 7] = [
     ("sqlx", &["sluice-control"]),
     ("axum", &["sluice-control"]),
-    ("etcd-client", &["sluice-control"]),
+    ("hickory-resolver", &["sluice-control"]),
     ("arc-swap", &["sluice-proxy"]),
     ("hyper", &["sluice-proxy", "sluice-tests"]),
     // Certificates are checked before they are published with the code that serves with them.

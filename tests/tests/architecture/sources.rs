@@ -34,7 +34,11 @@ const FORBIDDEN: [Forbidden; 14] = [
     Forbidden::but_in(
         "control-plane/src",
         &["tonic"],
-        &["control-plane/src/fleet", "control-plane/src/control.rs"],
+        &[
+            "control-plane/src/fleet",
+            "control-plane/src/control.rs",
+            "control-plane/src/discovery/etcd",
+        ],
     ),
     Forbidden::everywhere_in(
         "control-plane/src/store",

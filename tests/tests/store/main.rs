@@ -6,7 +6,6 @@
 
 mod database;
 mod history;
-mod link;
 mod model;
 mod outage;
 mod proxies;

@@ -8,16 +8,29 @@ use std::time::{Duration, Instant};
 
 use sluice_control::store::{CatchUp, CommitError, KeyRing, Point, Revision, Store, StoreError, Write};
 use sluice_tests::eventually::eventually;
+use sluice_tests::link::{Fault, Link};
 use sluice_tests::postgres::Postgres;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::database::{key, set, upsert, write};
-use crate::link::{Fault, Link};
 
 /// Longest call while the server is away: 2 s for a connection, and some for a busy machine.
 const SOON: Duration = Duration::from_millis(3_500);
 const WAIT: Duration = Duration::from_secs(30);
+
+async fn link_to(postgres: &Postgres) -> Link {
+    Link::to(postgres.port()).await.unwrap()
+}
+
+/// Where clients connect that use `link`.
+fn through(link: &Link) -> String {
+    format!(
+        "postgres://sluice@{}:{}/postgres",
+        Ipv4Addr::LOCALHOST,
+        link.port()
+    )
+}
 
 async fn open(url: &str) -> Store {
     Store::open(&[url.to_owned()], KeyRing::default()).await.unwrap()
@@ -214,8 +227,8 @@ fn keyed(expected: Point) -> Write {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_whose_answer_is_lost_is_looked_up() {
     let postgres = Postgres::start().await.unwrap();
-    let link = Link::to(postgres.port()).await;
-    let store = open(&link.url()).await;
+    let link = link_to(&postgres).await;
+    let store = open(&through(&link)).await;
     let head = store.head().await.unwrap();
     link.set(Fault::AnswerLost);
     assert_eq!(store.commit(&keyed(head)).await, Ok(Revision(1)));
@@ -225,8 +238,8 @@ async fn a_commit_whose_answer_is_lost_is_looked_up() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_that_never_arrived_is_not_claimed() {
     let postgres = Postgres::start().await.unwrap();
-    let link = Link::to(postgres.port()).await;
-    let store = open(&link.url()).await;
+    let link = link_to(&postgres).await;
+    let store = open(&through(&link)).await;
     let head = store.head().await.unwrap();
     link.set(Fault::CommitLost);
     let outcome = store.commit(&keyed(head)).await;
@@ -238,8 +251,8 @@ async fn a_commit_that_never_arrived_is_not_claimed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_that_nobody_can_be_asked_about_is_unknown_until_it_is_repeated() {
     let postgres = Postgres::start().await.unwrap();
-    let link = Link::to(postgres.port()).await;
-    let store = open(&link.url()).await;
+    let link = link_to(&postgres).await;
+    let store = open(&through(&link)).await;
     let head = store.head().await.unwrap();
     link.set(Fault::AnswerLostThenCut);
     assert_eq!(store.commit(&keyed(head)).await, Err(CommitError::Unknown));
@@ -257,8 +270,8 @@ async fn a_commit_that_nobody_can_be_asked_about_is_unknown_until_it_is_repeated
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_vanishes_holds_no_call_for_long() {
     let postgres = Postgres::start().await.unwrap();
-    let link = Link::to(postgres.port()).await;
-    let store = open(&link.url()).await;
+    let link = link_to(&postgres).await;
+    let store = open(&through(&link)).await;
     set(&store, "a", "1").await;
     link.set(Fault::Frozen);
     for _ in 0..3 {
@@ -275,11 +288,14 @@ async fn a_server_that_vanishes_holds_no_call_for_long() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_database_of_the_list_that_answers_is_used_now_and_later() {
     let postgres = Postgres::start().await.unwrap();
-    let link = Link::to(postgres.port()).await;
+    let link = link_to(&postgres).await;
     let nobody = format!("postgres://sluice@{}:1/postgres", Ipv4Addr::LOCALHOST);
-    let store = Store::open(&[nobody.clone(), link.url(), postgres.url()], KeyRing::default())
-        .await
-        .unwrap();
+    let store = Store::open(
+        &[nobody.clone(), through(&link), postgres.url()],
+        KeyRing::default(),
+    )
+    .await
+    .unwrap();
     let head = set(&store, "a", "1").await;
     link.set(Fault::Cut);
     assert_eq!(store_head(&store).await, 1);

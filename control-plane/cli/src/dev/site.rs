@@ -67,6 +67,7 @@ impl Site {
             insecure_grpc: false,
             key_file: None,
             ticket_rotation: sluice_control::TICKET_ROTATION,
+            discovery: sluice_control::discovery::Config::default(),
             token: Some(token.clone()),
         };
         let control = Control::start(config).await.map_err(StartFailure::from)?;

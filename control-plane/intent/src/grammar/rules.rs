@@ -23,6 +23,20 @@ pub(super) fn check_hostname(text: &str) -> Result<bool, TextError> {
     Ok(text.split('.').all(|label| label.len() <= 63 && is_label(label)))
 }
 
+/// A host name whose labels may begin with `_`, as those of services do (RFC 2782).
+pub(super) fn check_dns_name(text: &str) -> Result<bool, TextError> {
+    if text.parse::<IpAddr>().is_ok() {
+        return Err(TextError::IpAddress);
+    }
+    check_case(text)?;
+    let is_part = |part: &str| part.len() <= 63 && is_label(part.strip_prefix('_').unwrap_or(part));
+    Ok(text.split('.').all(is_part))
+}
+
+pub(super) fn is_etcd_key(text: &str) -> bool {
+    !text.ends_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 /// A name whose last part is a number is a misspelt IPv4 address (RFC 3696 section 2).
 pub(super) fn check_address(text: &str) -> Result<bool, TextError> {
     if let Ok(address) = text.parse::<IpAddr>() {

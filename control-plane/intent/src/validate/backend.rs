@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use sluice_model::Code;
 
-use super::Distinct;
 use super::tls::validate_backend as validate_tls;
+use super::{Distinct, discovery};
 use crate::backend::{BackendSpec, OutlierDetection};
 use crate::duration::Duration;
 use crate::report::Report;
@@ -20,8 +20,18 @@ pub(super) fn validate(spec: &BackendSpec, report: &mut Report<'_>) {
             );
         }
     });
+    match (&spec.endpoints, &spec.discovery) {
+        (None, None) => report.add_in("endpoints", Code::Missing, "is required, or `discovery`"),
+        (Some(_), Some(_)) => {
+            report.add_in("discovery", Code::Conflict, "does not go with `endpoints`");
+        }
+        (Some(_), None) | (None, Some(_)) => {}
+    }
+    if let Some(discovery) = &spec.discovery {
+        report.field("discovery", |report| discovery::validate(discovery, report));
+    }
     let mut endpoints = Distinct::new();
-    report.each("endpoints", &spec.endpoints, |report, endpoint| {
+    report.each("endpoints", spec.endpoints(), |report, endpoint| {
         if endpoints.repeats((canonical(endpoint.address.as_str()), endpoint.port)) {
             let message = format!(
                 "`{}` port {} is an endpoint already",

@@ -2,6 +2,7 @@
 //! Strings by themselves are right already, for their types are built only from checked text.
 
 mod backend;
+mod discovery;
 mod experiment;
 mod filters;
 mod gateway;

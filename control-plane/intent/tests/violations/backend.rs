@@ -43,6 +43,71 @@ fn endpoints_are_distinct_addresses_of_single_hosts() {
 }
 
 #[test]
+fn endpoints_are_written_or_discovered_in_one_way() {
+    check_backends(&[
+        ("{discovery: {dns: {name: shop.internal, port: 80}}}", &[]),
+        (
+            "{discovery: {dns: {name: _http._tcp.shop.internal, type: SRV}}}",
+            &[],
+        ),
+        (
+            "{endpoints: [], discovery: {dns: {name: shop.internal, type: SRV}}}",
+            &["spec.discovery conflict"],
+        ),
+        ("{discovery: {}}", &["spec.discovery invalid"]),
+        (
+            "{discovery: {dns: {name: a, port: 1}, etcd: {endpoints: ['http://a:1'], service: s}}}",
+            &["spec.discovery invalid"],
+        ),
+        (
+            "{discovery: {dns: {name: shop.internal}}}",
+            &["spec.discovery.dns.port missing"],
+        ),
+        (
+            "{discovery: {dns: {name: shop.internal, type: SRV, port: 80}}}",
+            &["spec.discovery.dns.port conflict"],
+        ),
+    ]);
+}
+
+#[test]
+fn etcd_is_reached_in_the_clear_or_with_tls_but_not_both() {
+    check_backends(&[
+        (
+            "{discovery: {etcd: {endpoints: ['http://10.0.0.1:2379', 'http://[::1]:2379'], service: services/shop, \
+              credentialsRef: {name: login}}}}",
+            &[],
+        ),
+        (
+            "{discovery: {etcd: {endpoints: ['https://etcd:2379'], service: s, \
+              tls: {caCertificateRefs: [{name: ca}], clientCertificateRef: {name: me}}}}}",
+            &[],
+        ),
+        (
+            "{discovery: {etcd: {endpoints: ['https://etcd:2379'], service: s}}}",
+            &["spec.discovery.etcd.endpoints[0] conflict"],
+        ),
+        (
+            "{discovery: {etcd: {endpoints: ['http://etcd:2379'], service: s, tls: {caCertificateRefs: []}}}}",
+            &[
+                "spec.discovery.etcd.tls.caCertificateRefs outOfRange",
+                "spec.discovery.etcd.endpoints[0] conflict",
+            ],
+        ),
+        (
+            "{discovery: {etcd: {endpoints: ['http://etcd', 'http://etcd:1/a', 'http://etcd:0', 'http://a:1', \
+              'http://a:1'], service: s}}}",
+            &[
+                "spec.discovery.etcd.endpoints[0] invalid",
+                "spec.discovery.etcd.endpoints[1] invalid",
+                "spec.discovery.etcd.endpoints[2] invalid",
+                "spec.discovery.etcd.endpoints[4] duplicate",
+            ],
+        ),
+    ]);
+}
+
+#[test]
 fn protocols_ports_and_times_are_within_what_works() {
     check_backends(&[
         ("{endpoints: [], protocol: h2c, ports: [80, 443]}", &[]),
@@ -55,10 +120,6 @@ fn protocols_ports_and_times_are_within_what_works() {
         (
             "{endpoints: [], connectTimeout: 0s}",
             &["spec.connectTimeout outOfRange"],
-        ),
-        (
-            "{endpoints: [], discovery: {dns: {}}}",
-            &["spec.discovery unsupported"],
         ),
         (
             "{endpoints: [], outlierDetection: {baseEjectionTime: 1m, maxEjectionTime: 30s, maxEjectedPercent: 101}}",

@@ -56,6 +56,8 @@ pub enum Reason {
     InvalidCertificateRef,
     /// A Secret or ConfigMap that does not exist or has no roots of trust.
     InvalidCaCertificateRef,
+    /// A Secret that does not exist or has no name and password.
+    InvalidCredentialsRef,
     /// Nothing is wrong yet.
     Advice,
 }
@@ -74,7 +76,8 @@ impl Reason {
             | Self::InvalidKind
             | Self::RefNotPermitted
             | Self::InvalidCertificateRef
-            | Self::InvalidCaCertificateRef => Some("ResolvedRefs"),
+            | Self::InvalidCaCertificateRef
+            | Self::InvalidCredentialsRef => Some("ResolvedRefs"),
             Self::Advice => None,
         }
     }
@@ -93,6 +96,7 @@ impl Reason {
             Self::RefNotPermitted => "RefNotPermitted",
             Self::InvalidCertificateRef => "InvalidCertificateRef",
             Self::InvalidCaCertificateRef => "InvalidCACertificateRef",
+            Self::InvalidCredentialsRef => "InvalidCredentialsRef",
             Self::Advice => "Advice",
         }
     }

@@ -1,8 +1,8 @@
 //! Policies: what they are attached to, and other policies that were there before.
 
 use sluice_intent::{
-    BackendSpec, BackendTlsPolicySpec, CLIENT_CERTIFICATE, Resource, ResourceId, Spec, TargetRef,
-    TlsValidation, TrafficPolicySpec,
+    BackendSpec, BackendTlsPolicySpec, CLIENT_CERTIFICATE, Discovery, EtcdDiscovery, Resource, ResourceId,
+    Spec, TargetRef, TlsValidation, TrafficPolicySpec,
 };
 use sluice_model::Code;
 
@@ -42,8 +42,11 @@ pub(super) fn check_backend_tls(report: &mut Report<'_>, spec: &BackendTlsPolicy
     }
 }
 
-/// A Backend: its own TLS, and a policy that says the same or otherwise.
+/// A Backend: what its discovery takes, its own TLS, and a policy that says the same or otherwise.
 pub(super) fn check_backend(report: &mut Report<'_>, spec: &BackendSpec) {
+    if let Some(Discovery::Etcd(etcd)) = &spec.discovery {
+        check_etcd(report, etcd);
+    }
     let Some(tls) = &spec.tls else { return };
     check_validation(report, "spec.tls", &tls.validation);
     if let Some(reference) = &tls.client_certificate_ref {
@@ -57,6 +60,23 @@ pub(super) fn check_backend(report: &mut Report<'_>, spec: &BackendSpec) {
     if let Some((policy, _)) = upstream_tls::policies(report.world, &report.resource.id).next() {
         let message = format!("{policy} is for this Backend too; keep one of the two");
         report.wrong("spec.tls", Code::Conflict, message);
+    }
+}
+
+/// The Secrets that let the control plane into etcd.
+fn check_etcd(report: &mut Report<'_>, etcd: &EtcdDiscovery) {
+    let path = "spec.discovery.etcd";
+    if let Some(reference) = &etcd.credentials_ref {
+        secret_ref::check(report, &format!("{path}.credentialsRef"), reference, Role::Login);
+    }
+    let Some(tls) = &etcd.tls else { return };
+    for (at, reference) in tls.ca_certificate_refs.iter().enumerate() {
+        let field = format!("{path}.tls.caCertificateRefs[{at}]");
+        secret_ref::check(report, &field, reference, Role::OwnTrust);
+    }
+    if let Some(reference) = &tls.client_certificate_ref {
+        let field = format!("{path}.tls.clientCertificateRef");
+        secret_ref::check(report, &field, reference, Role::OwnCertificate);
     }
 }
 

@@ -6,7 +6,8 @@ use sluice_proto::v1;
 use sluice_tls::{Fault, Staple, Validity};
 
 use super::{Reason, Report};
-use crate::compile::emit::secret::{self, CHAIN, CRLS, OCSP, ROOTS, Values, Wrong};
+use crate::compile::emit::secret::{self, Values, Wrong};
+use crate::compile::reference::{CHAIN, CRLS, OCSP, ROOTS};
 
 const HOUR: i64 = 60 * 60;
 const DAY: i64 = 24 * HOUR;

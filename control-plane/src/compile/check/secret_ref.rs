@@ -17,19 +17,20 @@ pub(super) fn check_name(report: &mut Report<'_>, field: &str, reference: &Secre
 }
 
 fn check_at(report: &mut Report<'_>, field: &str, name_field: &str, reference: &SecretRef, role: Role) {
-    let Err(lost) = secret::resolve(report.world, &report.resource.id, reference, role) else {
+    let Err(lost) = secret::find(report.world, &report.resource.id, reference, role) else {
         return;
     };
     let reason = match role {
-        Role::Certificate => Reason::InvalidCertificateRef,
-        Role::Trust => Reason::InvalidCaCertificateRef,
+        Role::Certificate | Role::OwnCertificate => Reason::InvalidCertificateRef,
+        Role::Trust | Role::OwnTrust => Reason::InvalidCaCertificateRef,
+        Role::Login => Reason::InvalidCredentialsRef,
     };
     match lost {
         Lost::UnknownKind => {
             let kind = reference.kind.as_ref().map_or("Secret", ApiKind::as_str);
             let usable = match role {
-                Role::Certificate => "a Secret",
-                Role::Trust => "a Secret or a ConfigMap",
+                Role::Certificate | Role::OwnCertificate | Role::Login => "a Secret",
+                Role::Trust | Role::OwnTrust => "a Secret or a ConfigMap",
             };
             let message = format!("`{kind}` of this group is none here; use {usable} of the core group");
             report.dangling(format!("{field}.kind"), Reason::InvalidKind, message);
@@ -40,8 +41,9 @@ fn check_at(report: &mut Report<'_>, field: &str, name_field: &str, reference: &
         }
         Lost::Unsuitable(id) => {
             let wanted = match role {
-                Role::Certificate => "is not of type kubernetes.io/tls",
-                Role::Trust => "has no ca.crt",
+                Role::Certificate | Role::OwnCertificate => "is not of type kubernetes.io/tls",
+                Role::Trust | Role::OwnTrust => "has no ca.crt",
+                Role::Login => "has no username and password",
             };
             report.dangling(name_field, reason, format!("{id} {wanted}"));
         }

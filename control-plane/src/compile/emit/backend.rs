@@ -4,12 +4,15 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use sluice_core::Entry;
-use sluice_intent::{BackendProtocol, BackendSpec, Duration, OutlierDetection, Resource};
-use sluice_model::{Kind, MAX_ENDPOINTS, Outlier};
+use sluice_intent::{
+    BackendProtocol, BackendSpec, Discovery, Duration, Endpoint, OutlierDetection, Resource,
+};
+use sluice_model::{Key, Kind, MAX_ENDPOINTS, Outlier};
 use sluice_proto::v1;
 
 use super::{entry, upstream_tls};
 use crate::compile::World;
+use crate::compile::source::{self, Found, NO_PORT, Source};
 
 /// Nothing for a Backend whose TLS cannot be had: what refers to it answers 500.
 pub(super) fn entries(world: &World, resource: &Resource, spec: &BackendSpec) -> Vec<Entry> {
@@ -29,12 +32,9 @@ pub(super) fn entries(world: &World, resource: &Resource, spec: &BackendSpec) ->
         outlier: spec.outlier_detection.as_ref().map(outlier),
         tls,
     };
-    let endpoints = v1::Endpoints {
-        endpoints: endpoints(world, spec),
-    };
     [
         entry(Kind::Backend, &segments, &backend),
-        entry(Kind::Endpoints, &segments, &endpoints),
+        endpoints(world, resource, spec),
     ]
     .into_iter()
     .flatten()
@@ -62,27 +62,78 @@ fn outlier(written: &OutlierDetection) -> v1::Outlier {
     }
 }
 
-/// Addresses as they are, names as last looked up. Weight 0 gets nothing, so it does not travel;
-/// an address that two names share is there once.
-fn endpoints(world: &World, spec: &BackendSpec) -> Vec<v1::Endpoint> {
-    let mut seen = HashSet::new();
-    let mut endpoints = Vec::with_capacity(spec.endpoints.len());
-    for endpoint in spec.endpoints.iter().filter(|endpoint| endpoint.weight() > 0) {
-        let written = endpoint.address.as_str();
-        let literal = written.parse::<IpAddr>().ok();
-        let found = literal.as_ref().map_or_else(
-            || world.addresses.get(written).map_or(&[][..], |found| found),
-            std::slice::from_ref,
-        );
-        for address in found.iter().map(IpAddr::to_canonical) {
-            if endpoints.len() < MAX_ENDPOINTS && seen.insert((address, endpoint.port)) {
-                endpoints.push(v1::Endpoint {
-                    address: address.to_string(),
-                    port: endpoint.port.into(),
-                    weight: endpoint.weight(),
-                });
+/// Where it is, as far as that is known. As long as a source was never heard of, the Backend stays
+/// where it was: to say something about its discovery is no reason to lose its endpoints.
+fn endpoints(world: &World, resource: &Resource, spec: &BackendSpec) -> Option<Entry> {
+    let id = &resource.id;
+    let segments = [id.namespace.as_str(), id.name.as_str()];
+    let endpoints = match source::discovered(spec, &id.namespace) {
+        None => written(world, spec),
+        Some(source) => match world.found.get(&source) {
+            Some(found) => distinct(found.iter().map(|one| at_port(*one, spec))),
+            None => {
+                let key = Key::new(Kind::Endpoints, &segments).ok()?;
+                if let Some(known) = world.resources().get(&key) {
+                    return Some(known.clone());
+                }
+                Vec::new()
             }
-        }
+        },
+    };
+    entry(Kind::Endpoints, &segments, &v1::Endpoints { endpoints })
+}
+
+/// Addresses as they are written, names as last looked up.
+fn written(world: &World, spec: &BackendSpec) -> Vec<v1::Endpoint> {
+    let found = |endpoint: &Endpoint| {
+        let written = endpoint.address.as_str();
+        let addresses: Vec<IpAddr> = match written.parse() {
+            Ok(address) => vec![address],
+            Err(_) => {
+                let source = Source::Addresses(written.into());
+                let found = world.found.get(&source).map_or(&[][..], |found| found);
+                found.iter().map(|one| one.address).collect()
+            }
+        };
+        let (port, weight) = (endpoint.port, endpoint.weight());
+        addresses.into_iter().map(move |address| Found {
+            address,
+            port,
+            weight,
+        })
+    };
+    distinct(spec.endpoints().iter().flat_map(found))
+}
+
+/// An address whose source does not say the port has that of the Backend.
+fn at_port(found: Found, spec: &BackendSpec) -> Found {
+    let written = match &spec.discovery {
+        Some(Discovery::Dns(dns)) => dns.port,
+        _ => None,
+    };
+    match found.port {
+        NO_PORT => Found {
+            port: written.unwrap_or(NO_PORT),
+            ..found
+        },
+        _ => found,
     }
-    endpoints
+}
+
+/// Weight 0 gets nothing, so it does not travel; an address that two names share is there once.
+fn distinct(found: impl Iterator<Item = Found>) -> Vec<v1::Endpoint> {
+    let mut seen = HashSet::new();
+    found
+        .map(|one| Found {
+            address: one.address.to_canonical(),
+            ..one
+        })
+        .filter(|one| one.weight > 0 && seen.insert((one.address, one.port)))
+        .take(MAX_ENDPOINTS)
+        .map(|one| v1::Endpoint {
+            address: one.address.to_string(),
+            port: one.port.into(),
+            weight: one.weight,
+        })
+        .collect()
 }

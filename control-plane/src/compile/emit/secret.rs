@@ -10,14 +10,7 @@ use sluice_tls::{Fault, Staple};
 
 use super::entry;
 use crate::compile::World;
-use crate::compile::reference::{self, Role};
-
-/// Data keys that mean something here; all others are kept and not looked at.
-pub(in crate::compile) const CHAIN: &str = "tls.crt";
-const PRIVATE_KEY: &str = "tls.key";
-pub(in crate::compile) const OCSP: &str = "tls.ocsp";
-pub(in crate::compile) const ROOTS: &str = "ca.crt";
-pub(in crate::compile) const CRLS: &str = "ca.crl";
+use crate::compile::reference::{self, CHAIN, CRLS, OCSP, PASSWORD, PRIVATE_KEY, ROOTS, Role, USERNAME};
 
 /// What is wrong with the value under one data key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,14 +93,43 @@ pub(in crate::compile) fn origin(name: &str) -> (sluice_intent::Kind, &str) {
 
 /// What a Secret or a ConfigMap can be used as; nothing else can be used.
 pub(in crate::compile) fn roles(spec: &Spec) -> BTreeSet<Role> {
-    let (is_certificate, has_roots) = match spec {
-        Spec::Secret(spec) => (spec.secret_type == SecretType::Tls, spec.get(ROOTS).is_some()),
-        Spec::ConfigMap(spec) => (false, spec.get(ROOTS).is_some()),
-        _ => (false, false),
+    let (is_certificate, has_roots, is_login) = match spec {
+        Spec::Secret(spec) => (
+            spec.secret_type == SecretType::Tls,
+            spec.get(ROOTS).is_some(),
+            spec.get(USERNAME).is_some() && spec.get(PASSWORD).is_some(),
+        ),
+        Spec::ConfigMap(spec) => (false, spec.get(ROOTS).is_some(), false),
+        _ => (false, false, false),
     };
-    let certificate = is_certificate.then_some(Role::Certificate);
-    let trust = has_roots.then_some(Role::Trust);
-    certificate.into_iter().chain(trust).collect()
+    let roles = [
+        (Role::Certificate, is_certificate),
+        (Role::OwnCertificate, is_certificate),
+        (Role::Trust, has_roots),
+        (Role::OwnTrust, has_roots),
+        (Role::Login, is_login),
+    ];
+    let possible = roles.into_iter().filter(|(_, possible)| *possible);
+    possible.map(|(role, _)| role).collect()
+}
+
+/// The Secret or ConfigMap that a reference in `from` leads to.
+pub(in crate::compile) fn find(
+    world: &World,
+    from: &ResourceId,
+    reference: &SecretRef,
+    role: Role,
+) -> Result<ResourceId, Lost> {
+    let id = reference::credential(reference, role, &from.namespace).ok_or(Lost::UnknownKind)?;
+    // First, so that nobody learns what is there in another's namespace.
+    if !world.permits(from, &id) {
+        return Err(Lost::NotPermitted(id));
+    }
+    match world.resource(&id) {
+        None => Err(Lost::Missing(id)),
+        Some(found) if roles(&found.spec).contains(&role) => Ok(id),
+        Some(_) => Err(Lost::Unsuitable(id)),
+    }
 }
 
 /// The key of the wire resource that a reference in `from` leads to.
@@ -117,24 +139,15 @@ pub(in crate::compile) fn resolve(
     reference: &SecretRef,
     role: Role,
 ) -> Result<Key, Lost> {
-    let id = reference::credential(reference, role, &from.namespace).ok_or(Lost::UnknownKind)?;
-    // First, so that nobody learns what is there in another's namespace.
-    if !world.permits(from, &id) {
-        return Err(Lost::NotPermitted(id));
-    }
-    let Some(found) = world.resource(&id) else {
-        return Err(Lost::Missing(id));
-    };
+    let id = find(world, from, reference, role)?;
     let kind = match role {
         Role::Certificate => Kind::Certificate,
         Role::Trust => Kind::Trust,
+        // The control plane's own business: proxies get nothing of it.
+        Role::OwnCertificate | Role::OwnTrust | Role::Login => return Err(Lost::Unsuitable(id)),
     };
     let segments = segments(&id);
-    let key = Key::new(kind, &segments.each_ref().map(String::as_str)).ok();
-    match key.filter(|_| roles(&found.spec).contains(&role)) {
-        Some(key) => Ok(key),
-        None => Err(Lost::Unsuitable(id)),
-    }
+    Key::new(kind, &segments.each_ref().map(String::as_str)).map_err(|_| Lost::Unsuitable(id))
 }
 
 /// The certificate in a Secret of type `kubernetes.io/tls`; `None` in all others.

@@ -1,6 +1,7 @@
 //! What holds of compiling, whatever is compiled.
 
 mod certificates;
+mod discovery;
 mod experiments;
 mod filters;
 mod grants;

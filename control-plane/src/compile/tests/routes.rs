@@ -1,7 +1,6 @@
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
+use super::discovery::found;
 use super::*;
+use crate::compile::{Findings, NO_PORT, Source};
 
 #[test]
 fn a_route_becomes_its_attachment_its_rules_and_a_split_for_each() {
@@ -138,21 +137,17 @@ fn a_route_of_another_namespace_is_let_in_by_allowed_routes_only() {
 fn a_names_addresses_change_without_a_revision_and_touch_nothing_else() {
     let mut site = Site::shop();
     site.apply(&backend("a", &["10.0.0.1", "a.internal"])).unwrap();
-    assert_eq!(
-        site.world.names().map(|name| &**name).collect::<Vec<_>>(),
-        ["a.internal"]
-    );
-    let addresses: BTreeMap<Arc<str>, _> = BTreeMap::from([(
-        "a.internal".into(),
-        vec!["10.9.0.2".parse().unwrap(), "10.0.0.1".parse().unwrap()],
-    )]);
-    let next = site.world.resolved(&addresses).unwrap().unwrap();
+    let source = Source::Addresses("a.internal".into());
+    assert_eq!(site.world.sources().keys().collect::<Vec<_>>(), [&source]);
+    let found = ["10.9.0.2", "::ffff:10.0.0.1", "10.9.0.2"].map(|address| found(address, NO_PORT, 1));
+    let findings = Findings::from([(source, found.to_vec())]);
+    let next = site.world.with_found(&findings).unwrap().unwrap();
     assert_eq!(next.revision(), site.world.revision());
     assert_eq!(next.position().config, site.world.position().config);
     let difference = site.world.resources().diff(next.resources());
     assert_eq!(difference.upserts.len(), 1);
     // Known again changes nothing; what two names share is there once.
-    assert!(next.resolved(&addresses).unwrap().is_none());
+    assert!(next.with_found(&findings).unwrap().is_none());
     site.world = next;
     let endpoints: v1::Endpoints = site.body("endpoints/default/a");
     let listed: Vec<_> = endpoints

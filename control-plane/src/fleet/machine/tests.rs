@@ -1,13 +1,11 @@
 mod parked;
 
-use std::collections::BTreeMap;
-
 use sluice_core::{Entry, position_to_wire};
 use sluice_intent::Format;
 use sluice_model::Violation;
 
 use super::*;
-use crate::compile::{Change, DanglingRefs, World};
+use crate::compile::{Change, DanglingRefs, Findings, Found, NO_PORT, Source, World};
 
 /// A control plane's end of one stream, and the publications it hears of.
 struct Site {
@@ -131,8 +129,13 @@ impl Site {
 
     /// Where `a.internal` leads, without a revision.
     fn resolve(&mut self, address: &str) -> Option<Sent> {
-        let addresses = BTreeMap::from([("a.internal".into(), vec![address.parse().unwrap()])]);
-        let world = self.published.world.resolved(&addresses).unwrap().unwrap();
+        let found = Found {
+            address: address.parse().unwrap(),
+            port: NO_PORT,
+            weight: 1,
+        };
+        let findings = Findings::from([(Source::Addresses("a.internal".into()), vec![found])]);
+        let world = self.published.world.with_found(&findings).unwrap().unwrap();
         self.publish(world)
     }
 

@@ -183,6 +183,9 @@ fn backend(text: &mut Text, backend: Manifest<'_>) {
     if let Some(timeout) = backend.text("/spec/connectTimeout") {
         text.field("Connect", &timeout);
     }
+    if let Some(discovery) = columns::discovery(backend) {
+        return text.field("Discovery", &discovery);
+    }
     let mut table = Table::new(["ENDPOINT", "WEIGHT"]);
     for endpoint in backend.items("/spec/endpoints") {
         let weight = endpoint.text("/weight").unwrap_or_else(|| "1".into());

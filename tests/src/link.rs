@@ -1,4 +1,4 @@
-//! A TCP link to the server that can be cut or frozen, also exactly around COMMIT.
+//! A TCP link to a server that can be cut or frozen, for Postgres also exactly around COMMIT.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 /// What the link does to its connections, from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// Carries everything.
     None,
     /// Ends every connection, and each new one at once.
@@ -27,30 +27,37 @@ pub(crate) enum Fault {
 }
 
 /// Listens on a port of its own and carries connections to the server.
-pub(crate) struct Link {
+#[derive(Debug)]
+pub struct Link {
     port: u16,
     fault: Arc<watch::Sender<Fault>>,
     accepting: AbortHandle,
 }
 
 impl Link {
-    pub(crate) async fn to(server: u16) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let port = listener.local_addr().unwrap().port();
+    /// A link to the port `server` of 127.0.0.1.
+    ///
+    /// # Errors
+    /// When there is no free port.
+    pub async fn to(server: u16) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let port = listener.local_addr()?.port();
         let fault = Arc::new(watch::Sender::new(Fault::None));
         let accepting = tokio::spawn(accept(listener, server, Arc::clone(&fault))).abort_handle();
-        Self {
+        Ok(Self {
             port,
             fault,
             accepting,
-        }
+        })
     }
 
-    pub(crate) fn url(&self) -> String {
-        format!("postgres://sluice@{}:{}/postgres", Ipv4Addr::LOCALHOST, self.port)
+    /// Where it listens, on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
-    pub(crate) fn set(&self, fault: Fault) {
+    /// What it does from now on.
+    pub fn set(&self, fault: Fault) {
         self.fault.send_replace(fault);
     }
 }
@@ -64,7 +71,9 @@ impl Drop for Link {
 async fn accept(listener: TcpListener, server: u16, fault: Arc<watch::Sender<Fault>>) {
     let mut connections = JoinSet::new();
     loop {
-        let (client, _) = listener.accept().await.unwrap();
+        let Ok((client, _)) = listener.accept().await else {
+            return;
+        };
         let fault = Arc::clone(&fault);
         connections.spawn(async move {
             let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).await else {
