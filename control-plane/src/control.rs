@@ -1,14 +1,16 @@
 //! The control plane as a whole: what it starts, in which order, and how it ends.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_model::Revision;
+use sluice_proto::v1::enrolment_server::EnrolmentServer;
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::transport::Server;
@@ -16,10 +18,11 @@ use uuid::Uuid;
 
 use crate::bootstrap;
 use crate::discovery;
-use crate::fleet::{Fleet, FleetService, Keeper};
+use crate::fleet::{self, Fleet, FleetService, Keeper};
 use crate::live::Live;
 use crate::rest;
 use crate::store::{KeyFileError, KeyRing, Rewrapped, Store, StoreError};
+use crate::trust::{self, Connection, EnrolmentService, Trust, TrustError};
 
 /// How long requests and streams may take to end after a shutdown began.
 const GRACE: Duration = Duration::from_secs(5);
@@ -35,17 +38,17 @@ pub struct Config {
     pub database_urls: Vec<String>,
     /// Where REST listens; port 0 is any free one.
     pub admin: SocketAddr,
-    /// Where proxies connect; a loopback address, since the stream is plain text and carries private
-    /// keys. Port 0 is any free one.
+    /// Where proxies connect: with certificates, or, from and to loopback addresses, also without.
+    /// Port 0 is any free one.
     pub grpc: SocketAddr,
-    /// Serve plain text on any address all the same: whoever can listen on the way reads the keys.
-    pub insecure_grpc: bool,
     /// Envelope keys, see [`KeyRing::of`].
     pub key_file: Option<PathBuf>,
     /// How often proxies get a new key for session tickets.
     pub ticket_rotation: Duration,
     /// How endpoints are discovered.
     pub discovery: discovery::Config,
+    /// How long the certificates of proxies are good, which renew them before.
+    pub certificate_lifetime: Duration,
     /// Secret of a token that is to be accepted. Without one, a store without tokens gets a new one.
     pub token: Option<String>,
 }
@@ -53,19 +56,22 @@ pub struct Config {
 /// Why a control plane does not start.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// Proxies would be served in plain text over a network.
+    /// Proxies need certificates, and none can be issued.
     #[error(
-        "--grpc {0}: plain gRPC, which carries private keys, is served on loopback addresses only \
-         (127.0.0.0/8, ::1); --insecure-grpc serves it anyway"
+        "--grpc {0}: anywhere but on loopback addresses (127.0.0.0/8, ::1) proxies need certificates, \
+         and the keys to issue them are sealed: set --key-file"
     )]
-    PlainGrpc(SocketAddr),
+    NoAuthority(SocketAddr),
+    /// The certificate authority cannot be used.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {source}")]
     Listen {
         /// Which.
         address: SocketAddr,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The envelope keys cannot be read.
     #[error(transparent)]
@@ -93,6 +99,7 @@ pub struct Running {
     pub token: Option<String>,
     live: Live,
     fleet: Arc<Fleet>,
+    trust: Trust,
     store: Store,
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -108,10 +115,10 @@ impl Control {
     /// # Errors
     /// When an address is taken or not allowed, or the database cannot be used.
     pub async fn start(config: Config) -> Result<Running, StartError> {
-        if !config.grpc.ip().is_loopback() && !config.insecure_grpc {
-            return Err(StartError::PlainGrpc(config.grpc));
-        }
         let keys = KeyRing::of(&config.database_urls, config.key_file.as_deref())?;
+        if !config.grpc.ip().is_loopback() && keys.is_empty() {
+            return Err(StartError::NoAuthority(config.grpc));
+        }
         let (admin, admin_address) = listen(config.admin).await?;
         let (grpc, grpc_address) = listen(config.grpc).await?;
         let store = Store::open(&config.database_urls, keys).await?;
@@ -127,6 +134,7 @@ impl Control {
             &shutdown,
         )
         .await?;
+        let trust = Trust::start(store.clone(), config.certificate_lifetime, &tasks, &shutdown).await?;
         let fleet = Arc::new(Fleet::new(Uuid::new_v4().to_string()));
         let mut keeper = Keeper::new(Arc::clone(&fleet), live.clone(), store.clone());
         // Before the first newcomer.
@@ -135,9 +143,26 @@ impl Control {
         let views = live.clone().keep_views(fleet.views());
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(views));
 
-        let streams = FleetService::new(Arc::clone(&fleet), live.watch(), tasks.clone(), shutdown.clone());
-        tasks.spawn(serve_grpc(grpc, streams, shutdown.clone()));
-        let router = rest::router(store.clone(), live.clone(), Arc::clone(&fleet), shutdown.clone());
+        let guard = fleet::guard(Arc::clone(&fleet), trust.clone());
+        tasks.spawn(shutdown.clone().run_until_cancelled_owned(guard));
+
+        let streams = FleetService::new(
+            Arc::clone(&fleet),
+            live.watch(),
+            trust.clone(),
+            tasks.clone(),
+            shutdown.clone(),
+        );
+        let incoming = trust::incoming(grpc, grpc_address, trust.clone(), &tasks, shutdown.clone());
+        let enrolment = EnrolmentService::server(trust.clone());
+        tasks.spawn(serve_grpc(incoming, streams, enrolment, shutdown.clone()));
+        let router = rest::router(
+            store.clone(),
+            live.clone(),
+            Arc::clone(&fleet),
+            trust.clone(),
+            shutdown.clone(),
+        );
         tasks.spawn(serve_rest(admin, router, shutdown.clone()));
         tasks.close();
         let revision = live.published().revision();
@@ -148,6 +173,7 @@ impl Control {
             token,
             live,
             fleet,
+            trust,
             store,
             tasks,
             shutdown,
@@ -164,6 +190,11 @@ impl Running {
     /// The live world.
     pub fn live(&self) -> &Live {
         &self.live
+    }
+
+    /// Who may connect.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// The proxies.
@@ -211,13 +242,17 @@ async fn rewrap(store: &Store) {
     }
 }
 
-async fn serve_grpc(listener: TcpListener, service: FleetService, shutdown: CancellationToken) {
-    let incoming = TcpListenerStream::new(listener);
+async fn serve_grpc(
+    incoming: ReceiverStream<io::Result<Connection>>,
+    streams: FleetService,
+    enrolment: EnrolmentServer<EnrolmentService>,
+    shutdown: CancellationToken,
+) {
     let server = Server::builder()
-        .tcp_nodelay(true)
         .http2_keepalive_interval(Some(PING))
         .http2_keepalive_timeout(Some(PONG))
-        .add_service(service)
+        .add_service(streams)
+        .add_service(enrolment)
         .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned());
     if let Err(error) = server.await {
         tracing::error!(%error, "the gRPC server ended");

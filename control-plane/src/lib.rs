@@ -9,6 +9,8 @@ pub mod fleet;
 pub mod live;
 pub mod rest;
 pub mod store;
+pub mod trust;
 
 pub use control::{Config, Control, Running, StartError};
 pub use live::TICKET_ROTATION;
+pub use trust::CERTIFICATE_LIFETIME;

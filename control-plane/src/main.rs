@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Parser;
 use serde_json::json;
-use sluice_control::{Config, Control, Running, TICKET_ROTATION, discovery};
+use sluice_control::{CERTIFICATE_LIFETIME, Config, Control, Running, TICKET_ROTATION, discovery};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -29,12 +29,10 @@ struct Options {
     /// Where REST listens; port 0 is any free one
     #[arg(long, default_value = "127.0.0.1:7400", value_name = "ADDR")]
     admin: SocketAddr,
-    /// Where proxies connect: plain text, so a loopback address; port 0 is any free one
+    /// Where proxies connect: with certificates, or without from loopback to loopback addresses; port 0
+    /// is any free one
     #[arg(long, default_value = "127.0.0.1:7401", value_name = "ADDR")]
     grpc: SocketAddr,
-    /// Serve proxies in plain text on any address: private keys can be read on the way
-    #[arg(long)]
-    insecure_grpc: bool,
     /// Envelope keys that seal secrets at rest: a file with 32 bytes in base64 per line, newest first
     /// (`openssl rand -base64 32`). Without it SQLite has the file `key` beside it, and Postgres stores
     /// no secrets
@@ -48,6 +46,11 @@ struct Options {
     /// DNS server that names of endpoints are asked of, IP:PORT; those of /etc/resolv.conf without
     #[arg(long, value_name = "ADDR")]
     resolver: Option<SocketAddr>,
+    /// How long the certificates of proxies are good, in seconds; they are renewed after two thirds of
+    /// it. The same for all control planes
+    #[arg(long, default_value_t = CERTIFICATE_LIFETIME.as_secs(), value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(5..=30 * 24 * HOUR))]
+    certificate_lifetime: u64,
     /// Secret of a token that is accepted from the start; stored as a hash
     #[arg(long, env = "SLUICE_TOKEN", hide_env_values = true, value_name = "SECRET")]
     token: Option<String>,
@@ -82,12 +85,12 @@ async fn run(options: Options) -> anyhow::Result<()> {
         database_urls: options.database_urls,
         admin: options.admin,
         grpc: options.grpc,
-        insecure_grpc: options.insecure_grpc,
         key_file: options.key_file.filter(|file| !file.as_os_str().is_empty()),
         ticket_rotation: Duration::from_secs(options.ticket_rotation * HOUR),
         discovery: discovery::Config {
             resolver: options.resolver,
         },
+        certificate_lifetime: Duration::from_secs(options.certificate_lifetime),
         token: options.token.filter(|secret| !secret.is_empty()),
     };
     let running = tokio::select! {

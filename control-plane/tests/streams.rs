@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use sluice_control::live::{Precondition, Wish, WriteRequest};
 use sluice_control::store::{KeyRing, Store, StoreError};
-use sluice_control::{Config, Control, Running, StartError, TICKET_ROTATION, discovery};
+use sluice_control::{
+    CERTIFICATE_LIFETIME, Config, Control, Running, StartError, TICKET_ROTATION, discovery,
+};
 use sluice_core::{Snapshot, Update};
 use sluice_intent::Format;
 use sluice_model::{HistoryId, Revision};
@@ -26,10 +28,10 @@ fn config() -> Config {
         database_urls: vec!["sqlite::memory:".into()],
         admin: any,
         grpc: any,
-        insecure_grpc: false,
         key_file: None,
         ticket_rotation: TICKET_ROTATION,
         discovery: discovery::Config::default(),
+        certificate_lifetime: CERTIFICATE_LIFETIME,
         token: None,
     }
 }
@@ -207,22 +209,28 @@ async fn a_second_process_with_the_same_id_displaces_the_first() {
 }
 
 #[tokio::test]
-async fn plain_text_is_served_on_loopback_only_and_a_taken_port_is_said() {
-    let open = Config {
+async fn plain_text_is_taken_on_loopback_only_and_a_taken_port_is_said() {
+    let keyless = Config {
+        database_urls: vec!["postgres://127.0.0.1:1/none".into()],
         grpc: "0.0.0.0:0".parse().unwrap(),
         ..config()
     };
     assert!(matches!(
-        Control::start(open).await,
-        Err(StartError::PlainGrpc(_))
+        Control::start(keyless).await,
+        Err(StartError::NoAuthority(_))
     ));
-    let insecure = Config {
+    let open = Config {
         grpc: "0.0.0.0:0".parse().unwrap(),
-        insecure_grpc: true,
         ..config()
     };
-    let control = Control::start(insecure).await.unwrap();
-    assert!(control.grpc.ip().is_unspecified());
+    let control = Control::start(open).await.unwrap();
+    let address = format!("http://127.0.0.1:{}", control.grpc.port());
+    let plain = Channel::from_shared(address).unwrap().connect().await.unwrap();
+    let (_hello, messages) = mpsc::channel(1);
+    let answer = FleetClient::new(plain)
+        .subscribe(ReceiverStream::new(messages))
+        .await;
+    assert!(answer.is_err(), "even from here nobody is let in without TLS");
     control.shutdown().await;
     let control = Control::start(config()).await.unwrap();
     let taken = Config {

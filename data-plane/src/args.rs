@@ -15,7 +15,8 @@ use sluice_proxy::{Config, Format, MemoryLimit, PortMapping, Sink, Timeouts};
 #[derive(Debug, Parser)]
 #[command(name = "sluice-proxy", version)]
 pub(crate) struct Args {
-    /// Control planes (HOST:PORT), tried in turn
+    /// Control planes (HOST:PORT), tried in turn. Without a certificate or a join token loopback
+    /// addresses only
     #[arg(long, value_name = "ADDR[,ADDR...]", value_delimiter = ',', required = true)]
     control: Vec<String>,
     /// Name of this proxy in the fleet
@@ -27,6 +28,10 @@ pub(crate) struct Args {
     /// Where the last good snapshot is kept, to start from without a control plane
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
+    /// The token that this proxy joins the fleet with, in a file (`sluice token join create`). The
+    /// certificate that it gets is kept in the state directory and renewed by itself
+    #[arg(long, value_name = "FILE", requires = "state_dir")]
+    join_token_file: Option<PathBuf>,
     /// Keys that the snapshot is sealed under on disk: one per line, 32 bytes in base64, the newest first
     /// [default: a file in the state directory]
     #[arg(long, value_name = "FILE", env = "SLUICE_KEY_FILE")]
@@ -99,6 +104,7 @@ impl Args {
             labels: self.label.into_iter().collect(),
             control: self.control,
             state_dir: self.state_dir,
+            join_token_file: self.join_token_file,
             key_file: self.key_file,
             admin: self.admin,
             bind: self.bind,

@@ -54,6 +54,11 @@ impl WallClock {
         httpdate::fmt_http_date(UNIX_EPOCH + self.since_epoch)
     }
 
+    /// Time from the Unix epoch to when it was read.
+    pub(crate) fn since_epoch(self) -> Duration {
+        self.since_epoch
+    }
+
     /// Time from the Unix epoch to `at`.
     pub(crate) fn at(self, at: Instant) -> Duration {
         match at.checked_duration_since(self.monotonic) {

@@ -26,6 +26,8 @@ pub struct Config {
     pub control: Vec<String>,
     /// Where the last good snapshot is kept; nowhere when absent.
     pub state_dir: Option<PathBuf>,
+    /// File of the token that the proxy joins the fleet with when it has no certificate.
+    pub join_token_file: Option<PathBuf>,
     /// Keys that the snapshot is sealed under; a file of the state directory's own when absent.
     pub key_file: Option<PathBuf>,
     /// Where `/ready /live /metrics /config` are served.
@@ -58,6 +60,7 @@ impl Config {
             labels: BTreeMap::new(),
             control: Vec::new(),
             state_dir: None,
+            join_token_file: None,
             key_file: None,
             admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             bind: Ipv4Addr::LOCALHOST.into(),

@@ -10,6 +10,7 @@ mod config;
 mod control;
 mod descriptors;
 mod http1;
+mod identity;
 mod listen;
 mod live;
 mod memory;

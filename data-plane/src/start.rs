@@ -21,6 +21,7 @@ use crate::{
     clock::Clock,
     config::Config,
     control::{self, Control, StateDir},
+    identity::{Credentials, is_local},
     live::{Generation, Live, retirement},
     status::Status,
     tls::Builder,
@@ -51,6 +52,12 @@ pub enum StartError {
     /// The state directory cannot be used.
     #[error(transparent)]
     State(#[from] StateDirError),
+    /// A control plane would be spoken to in plain text over a network.
+    #[error(
+        "--control {0}: this proxy has no certificate, and plain text goes to loopback addresses only; \
+         give it a join token (--join-token-file)"
+    )]
+    PlainControl(String),
     /// The access log cannot be written.
     #[error("the access log cannot be opened")]
     AccessLog(#[source] io::Error),
@@ -70,7 +77,14 @@ impl Proxy {
     /// When something that it needs from this machine cannot be had.
     pub fn start(config: Config) -> Result<Self, StartError> {
         let open = |path| StateDir::open(path, config.key_file.as_deref());
-        let state = config.state_dir.as_deref().map(open).transpose()?;
+        let state = config.state_dir.as_deref().map(open).transpose()?.map(Arc::new);
+        let token_file = config.join_token_file.as_deref();
+        let credentials = Credentials::open(&config.id, state.clone(), token_file);
+        if !credentials.are_used()
+            && let Some(remote) = config.control.iter().find(|address| !is_local(address))
+        {
+            return Err(StartError::PlainControl(remote.clone()));
+        }
         let admin = listen(config.admin).map_err(|error| StartError::Admin(config.admin, error))?;
         let address = admin
             .local_addr()
@@ -107,6 +121,7 @@ impl Proxy {
             live,
             admin,
             state,
+            credentials,
             fleet,
             threads,
             log,

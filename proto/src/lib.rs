@@ -5,7 +5,7 @@
 /// A [`v1::Resource`] whose `min_wire` is higher is refused, never ignored.
 pub const WIRE_VERSION: u32 = 1;
 
-/// Generated messages and the `Fleet` service.
+/// Generated messages and the `Fleet` and `Enrolment` services.
 #[allow(clippy::all, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 pub mod v1 {
     tonic::include_proto!("sluice.v1");

@@ -76,6 +76,7 @@ impl FakeControl {
             wire_version: WIRE_VERSION,
             report_interval_ms: 1_000,
             control_id: "fake".to_owned(),
+            bundle: None,
         };
         stream.say(control_message::Body::Welcome(welcome)).await?;
         Ok(stream)

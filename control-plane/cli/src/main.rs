@@ -66,6 +66,7 @@ async fn run_client(cli: &Cli, command: &ClientCommand) -> Result<Outcome, Failu
         ClientCommand::Receipt(options) => command::receipt::run(client, scope, options).await,
         ClientCommand::Fleet(options) => command::fleet::run(client, scope, options).await,
         ClientCommand::Explain(options) => command::explain::run(client, scope, options).await,
+        ClientCommand::Ca(options) => command::ca::run(client, scope, options).await,
         ClientCommand::Token(options) => command::token::run(client, scope, options).await,
         ClientCommand::Version => command::version::run(client, scope).await,
         ClientCommand::Completion(options) => command::completion::run(options),

@@ -126,7 +126,9 @@ pub(crate) enum ClientCommand {
     Fleet(command::fleet::Options),
     /// Say where a request would go, and why not elsewhere
     Explain(command::explain::Options),
-    /// Make, list and revoke bearer tokens
+    /// Show and replace the certificate authority of the fleet
+    Ca(command::ca::Options),
+    /// Make, list and revoke bearer tokens, and tokens that proxies join with
     Token(command::token::Options),
     /// Print the version of this command, and of the control plane when it answers
     Version,

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use prost::Message as _;
-use sluice_core::Update;
+use sluice_core::{Update, statement};
 use sluice_model::{HistoryId, Position};
 use sluice_proto::v1;
+use sluice_tls::{Signer, SigningKeyId};
 
 use crate::live::Version;
 
@@ -22,6 +23,7 @@ struct Way {
     history: HistoryId,
     base: Option<Position>,
     target: Position,
+    signed_by: Option<SigningKeyId>,
 }
 
 /// The updates that were sent last.
@@ -33,14 +35,15 @@ pub(super) struct Encoder {
 impl Encoder {
     /// The message that leads from `base` (or from nothing) to `target`. Streams that ask for the
     /// same at the same time wait for the one that encodes it.
-    pub(super) fn update(&self, base: Option<&Version>, target: &Version) -> Bytes {
+    pub(super) fn update(&self, base: Option<&Version>, target: &Version, signer: Option<&Signer>) -> Bytes {
         let way = Way {
             history: target.history,
             base: base.map(|base| base.position),
             target: target.position,
+            signed_by: signer.map(Signer::id),
         };
         let cell = self.cell(way);
-        cell.get_or_init(|| encode(base, target)).clone()
+        cell.get_or_init(|| encode(base, target, signer)).clone()
     }
 
     fn cell(&self, way: Way) -> Arc<OnceLock<Bytes>> {
@@ -62,7 +65,7 @@ impl Encoder {
     }
 }
 
-fn encode(base: Option<&Version>, target: &Version) -> Bytes {
+fn encode(base: Option<&Version>, target: &Version, signer: Option<&Signer>) -> Bytes {
     let update = match base {
         Some(base) => Update::between(
             target.history,
@@ -71,7 +74,12 @@ fn encode(base: Option<&Version>, target: &Version) -> Bytes {
         ),
         None => Update::full(target.history, target.position, &target.resources),
     };
-    message(v1::control_message::Body::Update(update.to_wire()))
+    let mut update = update.to_wire();
+    if let Some(signer) = signer {
+        update.signature = signer.sign(&statement(target.history, target.position));
+        update.signing_key = signer.id().0.to_vec();
+    }
+    message(v1::control_message::Body::Update(update))
 }
 
 /// A message of the control plane as it travels.

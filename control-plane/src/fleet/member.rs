@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sluice_model::{HistoryId, Position, Revision};
 use sluice_proto::v1;
+use sluice_tls::ProxyPeer;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +14,7 @@ use super::registry::{Joining, StreamId};
 use super::telemetry::Telemetry;
 use crate::compile::ViewKey;
 use crate::store::UnixMillis;
+use crate::trust::Peer;
 
 /// How long a proxy counts as live after its stream broke.
 pub(super) const LEASE: Duration = Duration::from_secs(15);
@@ -36,6 +38,8 @@ pub(super) struct Member {
     pub(super) displace: CancellationToken,
     /// What its labels give it.
     pub(super) view: ViewKey,
+    /// Who it is for certain.
+    pub(super) peer: Peer,
     /// When its stream broke; `None` while it is connected.
     pub(super) broken: Option<Instant>,
     /// When this process was first heard of.
@@ -75,6 +79,7 @@ impl Member {
             instance: hello.instance.clone(),
             stream: joining.stream,
             displace: joining.displace,
+            peer: joining.peer,
             view: joining.view,
             broken: None,
             joined: now,
@@ -97,6 +102,14 @@ impl Member {
         let goes_on = before.holds == self.holds && before.view == self.view;
         self.refusal = before.refusal.filter(|_| goes_on);
         self.telemetry = before.telemetry;
+    }
+
+    /// Whom its certificate names, if it has shown one.
+    pub(super) fn proxy(&self) -> Option<&ProxyPeer> {
+        match &self.peer {
+            Peer::Proxy(proxy) => Some(proxy),
+            Peer::Local | Peer::Stranger => None,
+        }
     }
 
     /// Whether it counts: its stream stands, or broke less than [`LEASE`] ago.

@@ -7,6 +7,7 @@
 mod census;
 mod encode;
 mod good;
+mod guard;
 mod keeper;
 mod machine;
 mod member;
@@ -19,10 +20,11 @@ mod telemetry;
 mod timing;
 mod view;
 
+pub use guard::guard;
 pub use keeper::Keeper;
 pub use metrics::FleetCollector;
 pub use receipt::{AppliedMs, Quorum, QuorumError, Receipt, Refusal};
 pub use registry::{Fleet, JoinError};
 pub use service::FleetService;
 pub use telemetry::TrafficView;
-pub use view::{Forget, ListenerView, ProxyDetail, ProxyState, ProxyView, RefusalView};
+pub use view::{Authentication, Forget, ListenerView, ProxyDetail, ProxyState, ProxyView, RefusalView};

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use sluice_model::{HistoryId, Position, Revision};
 use sluice_proto::v1;
+use sluice_tls::ProxyPeer;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -24,6 +25,7 @@ use crate::clock;
 use crate::compile::ViewKey;
 use crate::live::{Published, Version};
 use crate::store::Fallback;
+use crate::trust::{Peer, Stranger};
 
 /// Proxies that are known at a time, the lost ones included.
 const MAX_PROXIES: usize = 20_000;
@@ -48,6 +50,7 @@ pub(super) struct Joining {
     pub(super) holds: Option<(HistoryId, Position)>,
     /// What its labels give it.
     pub(super) view: ViewKey,
+    pub(super) peer: Peer,
     /// Ends the stream.
     pub(super) displace: CancellationToken,
 }
@@ -146,7 +149,7 @@ impl Fleet {
         });
     }
 
-    /// A proxy introduced itself. A process that has the same id as another one takes
+    /// A proxy introduced itself, and may be who it says. A process that has the same id as another one takes
     /// its place: the newest wins, and the proxy carries a warning from then on. What the same process
     /// refused on another stream stays parked.
     pub(super) fn join(
@@ -289,6 +292,25 @@ impl Fleet {
         member.displace.cancel();
         self.announce();
         Forget::Done
+    }
+
+    /// Cuts the streams of proxies whose certificates do not `stand` any more; they count no longer.
+    pub(super) fn expel(&self, stand: impl Fn(&ProxyPeer) -> Result<(), Stranger>) {
+        let mut known = self.lock();
+        let before = known.members.len();
+        known.members.retain(|id, member| {
+            let Some(Err(reason)) = member.proxy().map(&stand) else {
+                return true;
+            };
+            tracing::warn!(proxy = id, %reason, "proxy cut off");
+            member.displace.cancel();
+            false
+        });
+        let is_changed = known.members.len() != before;
+        drop(known);
+        if is_changed {
+            self.announce();
+        }
     }
 
     /// Every proxy, by id.

@@ -23,6 +23,7 @@ use super::encode;
 use super::registry::Fleet;
 use super::stream::Stream;
 use crate::live::Published;
+use crate::trust::{self, Peer, Stranger, Trust};
 
 /// Streams at a time.
 const MAX_STREAMS: usize = 10_000;
@@ -45,6 +46,7 @@ pub struct FleetService {
 struct Shared {
     fleet: Arc<Fleet>,
     published: watch::Receiver<Arc<Published>>,
+    trust: Trust,
     encoder: Arc<encode::Encoder>,
     streams: Arc<Semaphore>,
     tasks: TaskTracker,
@@ -56,6 +58,7 @@ impl FleetService {
     pub fn new(
         fleet: Arc<Fleet>,
         published: watch::Receiver<Arc<Published>>,
+        trust: Trust,
         tasks: TaskTracker,
         shutdown: CancellationToken,
     ) -> Self {
@@ -65,6 +68,7 @@ impl FleetService {
             shared: Arc::new(Shared {
                 fleet,
                 published,
+                trust,
                 encoder,
                 streams,
                 tasks,
@@ -76,9 +80,13 @@ impl FleetService {
     /// Starts the task of one stream; its answers.
     fn subscribe(
         &self,
+        peer: Peer,
         inbound: Streaming<v1::ProxyMessage>,
     ) -> Result<Response<ReceiverStream<Result<Bytes, Status>>>, Status> {
         let shared = &self.shared;
+        if peer == Peer::Stranger {
+            return Err(trust::stranger(Stranger::NoCertificate));
+        }
         if shared.shutdown.is_cancelled() {
             return Err(Status::unavailable("the control plane is shutting down"));
         }
@@ -89,6 +97,7 @@ impl FleetService {
             Arc::clone(&shared.fleet),
             Arc::clone(&shared.encoder),
             shared.published.clone(),
+            (shared.trust.clone(), peer),
             outbound,
         );
         let shutdown = shared.shutdown.clone();
@@ -131,7 +140,10 @@ impl StreamingService<v1::ProxyMessage> for Subscribe {
     type Future = Boxed<Result<Response<Self::ResponseStream>, Status>>;
 
     fn call(&mut self, request: Request<Streaming<v1::ProxyMessage>>) -> Self::Future {
-        let answer = self.0.subscribe(request.into_inner());
+        // Whoever comes in another way than through the door is nobody.
+        let peer = request.extensions().get::<Peer>();
+        let peer = peer.cloned().unwrap_or(Peer::Stranger);
+        let answer = self.0.subscribe(peer, request.into_inner());
         Box::pin(std::future::ready(answer))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use sluice_model::{HistoryId, Position};
-use sluice_proto::v1::{self, control_message::Body};
+use sluice_proto::v1::{self, control_message::Body, proxy_message};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,7 @@ use super::machine::{Action, Admitted, Closed, Event, Fact, Machine};
 use super::registry::{Fleet, Joining, StreamId};
 use crate::compile::ViewKey;
 use crate::live::Published;
+use crate::trust::{self, Peer, Standing, Stranger, Trust};
 
 /// How often proxies report, in milliseconds.
 const REPORT_INTERVAL_MS: u32 = 1_000;
@@ -23,9 +24,14 @@ pub(super) struct Stream {
     fleet: Arc<Fleet>,
     encoder: Arc<Encoder>,
     published: watch::Receiver<Arc<Published>>,
+    trust: Trust,
+    peer: Peer,
+    standing: watch::Receiver<Option<Arc<Standing>>>,
+    /// What the proxy was last told to trust, and what its updates are signed with.
+    told: Option<Arc<Standing>>,
     outbound: mpsc::Sender<Result<bytes::Bytes, Status>>,
     id: StreamId,
-    /// Cancelled when another process takes over the proxy's id, or it is forgotten.
+    /// Cancelled when another process takes over the proxy's id, or it is forgotten or revoked.
     displaced: CancellationToken,
 }
 
@@ -37,6 +43,7 @@ impl Stream {
         fleet: Arc<Fleet>,
         encoder: Arc<Encoder>,
         published: watch::Receiver<Arc<Published>>,
+        (trust, peer): (Trust, Peer),
         outbound: mpsc::Sender<Result<bytes::Bytes, Status>>,
     ) -> Self {
         let id = fleet.next_stream();
@@ -44,6 +51,10 @@ impl Stream {
             fleet,
             encoder,
             published,
+            standing: trust.watch(),
+            told: None,
+            trust,
+            peer,
             outbound,
             id,
             displaced: CancellationToken::new(),
@@ -58,18 +69,29 @@ impl Stream {
             let event = tokio::select! {
                 () = shutdown.cancelled() => break,
                 () = self.displaced.cancelled() => {
-                    self.end(Status::aborted("another process has this id, or it was forgotten")).await;
+                    self.end(self.displacement()).await;
                     break;
                 }
                 () = self.outbound.closed() => break,
                 message = inbound.message() => match message {
-                    Ok(Some(message)) => Event::Message(message),
+                    Ok(Some(message)) => {
+                        match shutdown.run_until_cancelled(self.identify(message)).await {
+                            Some(Ok(message)) => Event::Message(message),
+                            Some(Err(Ended)) | None => break,
+                        }
+                    }
                     Ok(None) | Err(_) => break,
                 },
                 changed = self.published.changed() => match changed {
                     Ok(()) => Event::Published(Arc::clone(&self.published.borrow_and_update())),
                     Err(_) => break,
                 },
+                Ok(()) = self.standing.changed(), if self.told.is_some() => {
+                    match shutdown.run_until_cancelled(self.tell()).await {
+                        Some(Ok(())) => continue,
+                        Some(Err(Ended)) | None => break,
+                    }
+                }
                 () = until(machine.deadline()) => Event::Tick,
             };
             let actions = machine.on(event, Instant::now());
@@ -84,7 +106,7 @@ impl Stream {
         self.fleet.disconnected(self.id, Instant::now());
     }
 
-    async fn perform(&self, machine: &mut Machine, actions: Vec<Action>) -> Result<(), Ended> {
+    async fn perform(&mut self, machine: &mut Machine, actions: Vec<Action>) -> Result<(), Ended> {
         let mut actions = VecDeque::from(actions);
         while let Some(action) = actions.pop_front() {
             match action {
@@ -92,9 +114,14 @@ impl Stream {
                     let admitted = self.join(&hello, holds, view).await?;
                     actions.extend(machine.on(Event::Admitted(admitted), Instant::now()));
                 }
-                Action::Welcome => self.send(message(Body::Welcome(self.welcome()))).await?,
+                Action::Welcome => {
+                    let welcome = message(Body::Welcome(self.welcome()));
+                    self.send(welcome).await?;
+                }
                 Action::Send { base, target } => {
-                    self.send(self.encoder.update(base.as_deref(), &target)).await?;
+                    let signer = self.told.as_deref().map(Standing::signer);
+                    let update = self.encoder.update(base.as_deref(), &target, signer);
+                    self.send(update).await?;
                 }
                 Action::Note(fact) => self.note(fact),
                 Action::Close(Closed::Goodbye) => return Err(Ended),
@@ -118,15 +145,63 @@ impl Stream {
             stream: self.id,
             holds,
             view,
+            peer: self.peer.clone(),
             displace: self.displaced.clone(),
         };
-        match self.fleet.join(hello, stream, &published, Instant::now()) {
-            Ok(admitted) => Ok(admitted),
-            Err(refusal) => {
-                self.end(Status::failed_precondition(refusal.to_string())).await;
-                Err(Ended)
+        let joined = self.fleet.join(hello, stream, &published, Instant::now());
+        let refusal = match (joined, self.stands()) {
+            (Ok(admitted), Ok(())) => return Ok(admitted),
+            (Err(refusal), _) => Status::failed_precondition(refusal.to_string()),
+            // Revoked just now, while nobody could find the stream yet.
+            (Ok(_), Err(reason)) => trust::stranger(reason),
+        };
+        self.end(refusal).await;
+        Err(Ended)
+    }
+
+    /// Lets a Hello through of somebody who may be who it says, with the labels that its identity
+    /// gives it in the place of those that it says.
+    async fn identify(&self, mut message: v1::ProxyMessage) -> Result<v1::ProxyMessage, Ended> {
+        if let Some(proxy_message::Body::Hello(hello)) = &mut message.body {
+            match self.trust.admit(&self.peer, &hello.proxy_id).await {
+                Ok(Some(identity)) => hello.labels = trust::overlay(&hello.labels, &identity.labels),
+                Ok(None) => {}
+                Err(reason) => {
+                    self.end(trust::stranger(reason)).await;
+                    return Err(Ended);
+                }
             }
         }
+        Ok(message)
+    }
+
+    /// Whether the peer may still be here.
+    fn stands(&self) -> Result<(), Stranger> {
+        match &self.peer {
+            Peer::Proxy(proxy) => self.trust.check(proxy),
+            Peer::Local => Ok(()),
+            Peer::Stranger => Err(Stranger::NoCertificate),
+        }
+    }
+
+    /// Why the stream is cut.
+    fn displacement(&self) -> Status {
+        match self.stands() {
+            Ok(()) => Status::aborted("another process has this id, or it was forgotten"),
+            Err(reason) => trust::stranger(reason),
+        }
+    }
+
+    /// Tells the proxy whom to trust from now on, before anything that needs it.
+    async fn tell(&mut self) -> Result<(), Ended> {
+        let standing = self.standing.borrow_and_update().clone();
+        let bundle = |standing: &Option<Arc<Standing>>| standing.as_ref().map(|one| one.bundle().clone());
+        let (before, now) = (bundle(&self.told), bundle(&standing));
+        if let Some(now) = now.filter(|now| before.as_ref() != Some(now)) {
+            self.send(message(Body::Bundle(now))).await?;
+        }
+        self.told = standing;
+        Ok(())
     }
 
     fn note(&self, fact: Fact) {
@@ -144,12 +219,14 @@ impl Stream {
         }
     }
 
-    fn welcome(&self) -> v1::Welcome {
+    fn welcome(&mut self) -> v1::Welcome {
+        self.told = self.standing.borrow_and_update().clone();
         v1::Welcome {
             history: self.published.borrow().version.history.0.to_vec(),
             wire_version: sluice_proto::WIRE_VERSION,
             report_interval_ms: REPORT_INTERVAL_MS,
             control_id: self.fleet.control_id().to_owned(),
+            bundle: self.told.as_ref().map(|standing| standing.bundle().clone()),
         }
     }
 

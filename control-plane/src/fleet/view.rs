@@ -23,13 +23,29 @@ pub enum ProxyState {
     Lost,
 }
 
+/// How a proxy is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Authentication {
+    /// Its certificate says so.
+    Certificate,
+    /// It says so itself, and is on the control plane's machine.
+    None,
+}
+
 /// One proxy in the list.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProxyView {
     /// Its id.
     pub id: String,
-    /// What it is selected by: as it says, and in place of that as operators say.
+    /// How it is known that it is the one.
+    pub authentication: Authentication,
+    /// Until when its certificate is good, in milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate_expires_at_ms: Option<u64>,
+    /// What it is selected by: as it says, in place of that as its join token
+    /// says, and in place of both as operators say.
     pub labels: BTreeMap<String, String>,
     /// Those of the labels that operators set.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -161,6 +177,11 @@ impl ProxyView {
         let selectors = member.view.selectors().iter();
         Self {
             id: id.to_owned(),
+            authentication: match member.proxy() {
+                Some(_) => Authentication::Certificate,
+                None => Authentication::None,
+            },
+            certificate_expires_at_ms: None,
             labels,
             operator_labels,
             view: selectors.map(ToString::to_string).collect(),

@@ -10,10 +10,12 @@ mod access;
 mod admission;
 mod answer;
 mod apply;
+mod authority;
 mod conditions;
 mod content;
 mod explain;
 mod health;
+mod join_tokens;
 mod list;
 mod manifest;
 mod metrics;
@@ -49,6 +51,7 @@ use problem::{Missing, Problem};
 use crate::fleet::Fleet;
 use crate::live::Live;
 use crate::store::Store;
+use crate::trust::Trust;
 
 /// What operations work on.
 #[derive(Debug)]
@@ -56,6 +59,7 @@ struct Api {
     store: Store,
     live: Live,
     fleet: Arc<Fleet>,
+    trust: Trust,
     gatekeeper: Gatekeeper,
     admission: Admission,
     metrics: Metrics,
@@ -63,13 +67,20 @@ struct Api {
 }
 
 /// The REST interface. Requests that wait end with `shutdown`.
-pub fn router(store: Store, live: Live, fleet: Arc<Fleet>, shutdown: CancellationToken) -> Router {
+pub fn router(
+    store: Store,
+    live: Live,
+    fleet: Arc<Fleet>,
+    trust: Trust,
+    shutdown: CancellationToken,
+) -> Router {
     let api = Api {
         gatekeeper: Gatekeeper::new(store.clone()),
         metrics: Metrics::new(Arc::clone(&fleet), &live),
         store,
         live,
         fleet,
+        trust,
         admission: Admission::new(),
         shutdown,
     };

@@ -21,6 +21,7 @@ use super::access::Unauthenticated;
 use super::query::ParameterError;
 use crate::live::{WriteError, counted};
 use crate::store::StoreError;
+use crate::trust::TrustError;
 
 /// Violations in one answer; more are only counted.
 const MAX_VIOLATIONS: usize = 1_000;
@@ -76,6 +77,9 @@ pub(super) enum Problem {
     /// The store does not do what is asked of it.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The certificate authority does not do it.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// As many requests of this sort as are allowed are being served.
     #[error("too many requests at once")]
     Busy,
@@ -102,6 +106,9 @@ pub(super) enum Missing {
     /// No proxy of this id is known.
     #[error("no proxy `{0}` is known")]
     Proxy(String),
+    /// The proxy has no certificate that stands.
+    #[error("proxy `{0}` has no certificate that stands")]
+    Certificate(String),
     /// No token of this id stands.
     #[error("no token `{0}` stands")]
     Token(String),

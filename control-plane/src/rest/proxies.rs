@@ -8,7 +8,9 @@ use super::answer::Answer;
 use super::content::Json;
 use super::operation::Call;
 use super::problem::{Missing, Problem};
-use crate::fleet::{Forget, ProxyDetail, ProxyView};
+use crate::clock;
+use crate::fleet::{Authentication, Forget, ProxyDetail, ProxyView};
+use crate::trust::Trust;
 
 /// All proxies.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -21,7 +23,10 @@ pub(super) struct FleetView {
 /// Every proxy.
 pub(super) async fn list(call: Call) -> Result<Answer<Json<FleetView>>, Problem> {
     let published = call.api.live.published();
-    let proxies = call.api.fleet.proxies(&published, Instant::now());
+    let mut proxies = call.api.fleet.proxies(&published, Instant::now());
+    for proxy in &mut proxies {
+        certify(&call.api.trust, proxy);
+    }
     Ok(FleetView { proxies }.into())
 }
 
@@ -30,7 +35,16 @@ pub(super) async fn get(call: Call) -> Result<Answer<Json<ProxyDetail>>, Problem
     let id = call.path.get("proxy");
     let published = call.api.live.published();
     let proxy = call.api.fleet.proxy(id, &published, Instant::now());
-    Ok(proxy.ok_or_else(|| missing(id))?.into())
+    let mut proxy = proxy.ok_or_else(|| missing(id))?;
+    certify(&call.api.trust, &mut proxy.proxy);
+    Ok(proxy.into())
+}
+
+/// Adds until when its certificate is good.
+fn certify(trust: &Trust, proxy: &mut ProxyView) {
+    if proxy.authentication == Authentication::Certificate {
+        proxy.certificate_expires_at_ms = trust.certificate_expiry(&proxy.id).map(|end| end.0);
+    }
 }
 
 /// Takes a proxy off the list: a lost one that will not come back.
@@ -39,6 +53,19 @@ pub(super) async fn forget(call: Call) -> Result<Answer<()>, Problem> {
     match call.api.fleet.forget(id) {
         Forget::Done => Ok(Answer::new(())),
         Forget::Unknown => Err(missing(id).into()),
+    }
+}
+
+/// Takes the certificate of a proxy back, and cuts its stream.
+pub(super) async fn revoke(call: Call) -> Result<Answer<()>, Problem> {
+    let id = call.path.get("proxy");
+    let store = &call.api.store;
+    match store
+        .revoke_identity(id, &call.caller.name, clock::wall())
+        .await?
+    {
+        true => Ok(Answer::new(())),
+        false => Err(Missing::Certificate(id.chars().take(253).collect()).into()),
     }
 }
 

@@ -3,7 +3,8 @@
 use super::operation::Method::{Delete, Get, Patch, Post, Put};
 use super::operation::Operation as Op;
 use super::{
-    apply, explain, health, list, openapi, proxies, proxy_labels, receipts, resource, revisions, tokens,
+    apply, authority, explain, health, join_tokens, list, openapi, proxies, proxy_labels, receipts, resource,
+    revisions, tokens,
 };
 
 const RESOURCES: &str = "/v1/namespaces/{namespace}/{plural}";
@@ -13,10 +14,13 @@ const RECEIPT: &str = "/v1/revisions/{revision}/receipt";
 const ROLLBACK: &str = "/v1/revisions/{revision}/rollback";
 const PROXY: &str = "/v1/fleet/{proxy}";
 const LABELS: &str = "/v1/fleet/{proxy}/labels";
+const CERTIFICATE: &str = "/v1/fleet/{proxy}/certificate";
 const TOKEN: &str = "/v1/tokens/{token}";
+const JOIN_TOKENS: &str = "/v1/join-tokens";
+const JOIN_TOKEN: &str = "/v1/join-tokens/{token}";
 
 pub(super) fn operations() -> Vec<Op> {
-    [resources(), history(), administration(), watching()]
+    [resources(), history(), administration(), trust(), watching()]
         .into_iter()
         .flatten()
         .collect()
@@ -137,6 +141,53 @@ fn administration() -> Vec<Op> {
         ),
         Op::new(Post, "/v1/tokens", "createToken", "Make a token", tokens::create),
         Op::new(Delete, TOKEN, "revokeToken", "Withdraw a token", tokens::revoke),
+    ]
+}
+
+fn trust() -> Vec<Op> {
+    vec![
+        Op::new(
+            Get,
+            JOIN_TOKENS,
+            "listJoinTokens",
+            "Join tokens, without their secrets",
+            join_tokens::list,
+        ),
+        Op::new(
+            Post,
+            JOIN_TOKENS,
+            "createJoinToken",
+            "Make a token that lets one proxy join the fleet",
+            join_tokens::create,
+        ),
+        Op::new(
+            Delete,
+            JOIN_TOKEN,
+            "revokeJoinToken",
+            "Withdraw a join token",
+            join_tokens::revoke,
+        ),
+        Op::new(
+            Delete,
+            CERTIFICATE,
+            "revokeCertificate",
+            "Take a proxy's certificate back and cut it off",
+            proxies::revoke,
+        ),
+        Op::new(
+            Get,
+            "/v1/ca",
+            "listAuthorities",
+            "The certificate authorities of the fleet",
+            authority::get,
+        ),
+        Op::new(
+            Post,
+            "/v1/ca/rotate",
+            "rotateAuthority",
+            "Replace the certificate authority, without a break",
+            authority::rotate,
+        ),
     ]
 }
 

@@ -26,16 +26,31 @@ pub enum AuditAction {
     TokenRevoked,
     /// Labels of a proxy were set; the detail is its id and the labels.
     ProxyLabelled,
+    /// A join token was made; the detail is its id.
+    JoinTokenCreated,
+    /// A join token was withdrawn; the detail is its id.
+    JoinTokenRevoked,
+    /// A proxy got its first certificate; the detail is its id.
+    ProxyJoined,
+    /// The certificate of a proxy was taken back; the detail is its id.
+    ProxyRevoked,
+    /// A new certificate authority began to take over; the detail is its number.
+    AuthorityRotated,
 }
 
 impl AuditAction {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 11] = [
         Self::Commit,
         Self::Rollback,
         Self::Refused,
         Self::TokenCreated,
         Self::TokenRevoked,
         Self::ProxyLabelled,
+        Self::JoinTokenCreated,
+        Self::JoinTokenRevoked,
+        Self::ProxyJoined,
+        Self::ProxyRevoked,
+        Self::AuthorityRotated,
     ];
 
     /// The name that is stored and shown.
@@ -47,6 +62,11 @@ impl AuditAction {
             Self::TokenCreated => "tokenCreated",
             Self::TokenRevoked => "tokenRevoked",
             Self::ProxyLabelled => "proxyLabelled",
+            Self::JoinTokenCreated => "joinTokenCreated",
+            Self::JoinTokenRevoked => "joinTokenRevoked",
+            Self::ProxyJoined => "proxyJoined",
+            Self::ProxyRevoked => "proxyRevoked",
+            Self::AuthorityRotated => "authorityRotated",
         }
     }
 }
@@ -81,6 +101,19 @@ impl Store {
             detail,
         )
         .await?;
+        session.commit().await
+    }
+
+    /// Records something that was done to a record of the control plane itself.
+    pub async fn record_action(
+        &self,
+        at: UnixMillis,
+        author: &str,
+        action: AuditAction,
+        detail: &str,
+    ) -> Result<(), StoreError> {
+        let mut session = self.begin(Mode::Write).await?;
+        append(&mut session, NO_REVISION, at, author, action, detail).await?;
         session.commit().await
     }
 

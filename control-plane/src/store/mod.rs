@@ -1,4 +1,4 @@
-//! The store: resources, revisions, receipts, tokens, the audit trail and what is kept sealed, in
+//! The store: resources, revisions, receipts, tokens, identities, the audit trail and what is sealed, in
 //! Postgres or SQLite.
 //!
 //! One implementation serves both. It keeps to what they share: BIGINT, TEXT and bytes, no NULL, `$1`
@@ -21,6 +21,8 @@ mod envelope;
 mod error;
 mod good_revision;
 mod id;
+mod identity;
+mod join_token;
 mod key_file;
 mod proxy_labels;
 mod receipt;
@@ -44,6 +46,8 @@ pub use envelope::KeyRing;
 pub use error::StoreError;
 pub use good_revision::Fallback;
 pub use id::{Point, UnixMillis};
+pub use identity::{EnrolError, Identity, JoinRefusal, Joining};
+pub use join_token::{JoinToken, JoinTokenUse};
 pub use key_file::KeyFileError;
 pub use proxy_labels::ProxyLabels;
 pub use receipt::StoredReceipt;

@@ -16,6 +16,8 @@ pub enum RecordName {
     TicketKeys,
     /// The key of fingerprints.
     FingerprintKey,
+    /// The certificate authority and the keys that sign snapshots.
+    Authority,
 }
 
 /// A record as it is.
@@ -33,6 +35,7 @@ impl RecordName {
         let name = match self {
             Self::TicketKeys => "ticketKeys",
             Self::FingerprintKey => "fingerprintKey",
+            Self::Authority => "authority",
         };
         ResourceKey {
             kind: String::new(),

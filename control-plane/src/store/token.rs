@@ -16,6 +16,14 @@ impl TokenHash {
     pub fn of(secret: &str) -> Self {
         Self(blake3::hash(secret.as_bytes()).to_hex().to_string())
     }
+
+    pub(super) fn stored(text: String) -> Self {
+        Self(text)
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Debug for TokenHash {

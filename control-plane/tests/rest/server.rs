@@ -11,9 +11,9 @@ use serde_json::Value;
 use sluice_control::fleet::{Fleet, FleetService};
 use sluice_control::live::Live;
 use sluice_control::store::{KeyRing, Store, Token, TokenHash, UnixMillis};
-use sluice_control::{TICKET_ROTATION, discovery, rest};
+use sluice_control::trust::{self, Trust};
+use sluice_control::{CERTIFICATE_LIFETIME, TICKET_ROTATION, discovery, rest};
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
@@ -25,6 +25,8 @@ pub(crate) struct Server {
     router: Router,
     pub(crate) store: Store,
     streams: FleetService,
+    trust: Trust,
+    tasks: TaskTracker,
     _shutdown: DropGuard,
 }
 
@@ -72,12 +74,23 @@ impl Server {
                 .clone()
                 .run_until_cancelled_owned(live.clone().keep_views(fleet.views())),
         );
-        let streams = FleetService::new(Arc::clone(&fleet), live.watch(), tasks, shutdown.clone());
-        let router = rest::router(store.clone(), live, fleet, shutdown.clone());
+        let trust = Trust::start(store.clone(), CERTIFICATE_LIFETIME, &tasks, &shutdown)
+            .await
+            .unwrap();
+        let streams = FleetService::new(
+            Arc::clone(&fleet),
+            live.watch(),
+            trust.clone(),
+            tasks.clone(),
+            shutdown.clone(),
+        );
+        let router = rest::router(store.clone(), live, fleet, trust.clone(), shutdown.clone());
         Self {
             router,
             store,
             streams,
+            trust,
+            tasks,
             _shutdown: shutdown.drop_guard(),
         }
     }
@@ -87,7 +100,9 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = tonic::transport::Server::builder().add_service(self.streams.clone());
-        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        let (trust, until) = (self.trust.clone(), CancellationToken::new());
+        let incoming = trust::incoming(listener, address, trust, &self.tasks, until);
+        tokio::spawn(server.serve_with_incoming(incoming));
         format!("http://{address}")
     }
 

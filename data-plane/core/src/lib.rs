@@ -49,4 +49,4 @@ pub use resources::{Difference, Entry, ResourceSet};
 pub use snapshot::Snapshot;
 pub use table::Matched;
 pub use target::{ExperimentTarget, Target};
-pub use update::{Update, position_from_wire, position_to_wire};
+pub use update::{Update, position_from_wire, position_to_wire, statement, statement_of};

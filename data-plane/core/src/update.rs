@@ -62,6 +62,7 @@ impl Update {
                 .map(|key| key.as_str().to_owned())
                 .collect(),
             signature: Vec::new(),
+            signing_key: Vec::new(),
         }
     }
 
@@ -115,6 +116,22 @@ fn own_bodies(entries: &mut [v1::Resource]) {
     for entry in entries {
         entry.body = bodies.split_to(entry.body.len());
     }
+}
+
+/// What a signature says: that `target` is a position of `history`. The digests stand for all that
+/// a proxy holds there, whatever it held before.
+pub fn statement(history: HistoryId, target: Position) -> Vec<u8> {
+    const DOMAIN: &[u8] = b"sluice snapshot 1\0";
+    let revision = target.revision.0.to_be_bytes();
+    // Every part has a fixed length: no two statements are written alike.
+    let parts = [DOMAIN, &history.0, &revision, &target.config.0, &target.runtime.0];
+    parts.concat()
+}
+
+/// [`statement`] of an update as it travels; `None` when it has no history and no target that read.
+pub fn statement_of(wire: &v1::Update) -> Option<Vec<u8>> {
+    let (history, _, target) = read_head(&wire.history, None, wire.target.as_ref())?;
+    Some(statement(history, target))
 }
 
 fn read_head(

@@ -23,6 +23,7 @@ use tokio::{
 use super::collect::{Collector, Sums};
 use crate::{
     clock::Clock,
+    identity::Credentials,
     live::Live,
     status::Status,
     telemetry::{Facts, render},
@@ -43,6 +44,7 @@ pub(super) struct Admin {
     pub(super) live: Live,
     pub(super) sums: Sums,
     pub(super) collector: Collector,
+    pub(super) credentials: Credentials,
     pub(super) status: watch::Receiver<Status>,
 }
 
@@ -129,6 +131,7 @@ impl Admin {
             "waiting": &*status.waiting as &[Violation],
             "connected": status.control.is_some(),
             "control": status.control.as_ref().map(|link| &link.address),
+            "certificateExpiresAtMs": self.credentials.not_after().map(|end| end.as_millis()),
         });
         typed(StatusCode::OK, "application/json", format!("{body}\n"))
     }
@@ -145,6 +148,7 @@ impl Admin {
                 connected: status.control.is_some(),
                 ready: status.is_ready(),
                 ceiling: self.ceiling,
+                certificate: self.credentials.not_after(),
             };
             render(&self.sums.borrow(), &facts)
         };

@@ -7,7 +7,6 @@ use std::{
 
 use sluice_core::Update;
 use sluice_model::Violation;
-use sluice_proto::v1;
 use tokio::{
     sync::{mpsc, watch},
     task::spawn_blocking,
@@ -18,7 +17,7 @@ use crate::{
     listen::Ports,
     live::{Generation, Live},
     status::{BoundListener, Status},
-    stream::{Backoff, Held, Outcome, Refused},
+    stream::{Backoff, Held, Order, Outcome, Refused},
     tls::Builder,
     worker::{Fleet, Loads, Random},
 };
@@ -42,7 +41,7 @@ struct Candidate {
 
 impl Publisher {
     /// Builds and publishes what comes, and retries what could not be bound, until nobody sends.
-    pub(super) async fn run(mut self, mut updates: mpsc::Receiver<Box<v1::Update>>) {
+    pub(super) async fn run(mut self, mut updates: mpsc::Receiver<Order>) {
         let mut waiting: Option<Candidate> = None;
         let mut backoff = Backoff::default();
         let mut pause = Duration::ZERO;
@@ -59,7 +58,7 @@ impl Publisher {
                     backoff.reset();
                     // Whatever waited is older than what comes now.
                     waiting = None;
-                    Some(self.change(*update, &mut waiting).await)
+                    Some(self.change(update, &mut waiting).await)
                 }
                 None => match waiting.take() {
                     Some(candidate) => self.retry(candidate, &mut waiting).await,
@@ -77,9 +76,9 @@ impl Publisher {
 
     /// The change path, whole: read, verify and build (off this thread), bind what is new, swap,
     /// accept, close what is gone.
-    async fn change(&mut self, wire: v1::Update, waiting: &mut Option<Candidate>) -> Outcome {
+    async fn change(&mut self, order: Order, waiting: &mut Option<Candidate>) -> Outcome {
         let start = Instant::now();
-        let (history, position) = (wire.history.clone(), wire.target.clone());
+        let (history, position) = (order.update.history.clone(), order.update.target.clone());
         let refused = |violations| Refused {
             history,
             position,
@@ -87,7 +86,7 @@ impl Publisher {
         };
         let base = self.live.current();
         let tls = Arc::clone(&self.tls);
-        let built = match spawn_blocking(move || build(&base, wire, &tls)).await {
+        let built = match spawn_blocking(move || build(&base, order, &tls)).await {
             Ok(built) => built,
             Err(error) => {
                 tracing::error!(%error, "building a snapshot failed");
@@ -190,8 +189,8 @@ impl Publisher {
     }
 }
 
-fn build(base: &Generation, wire: v1::Update, tls: &Builder) -> Result<Arc<Generation>, Vec<Violation>> {
-    let update = Update::from_wire(wire)?;
+fn build(base: &Generation, order: Order, tls: &Builder) -> Result<Arc<Generation>, Vec<Violation>> {
+    let update = Update::from_wire(order.verified()?)?;
     let snapshot = base.apply(&update)?;
     let tls = tls.build(&snapshot, &base.tls)?;
     let loads = Loads::of(&snapshot, &base.loads);

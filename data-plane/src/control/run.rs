@@ -26,11 +26,12 @@ use crate::{
     access_log::AccessLog,
     clock::Clock,
     config::Config,
+    identity::{Credentials, renew},
     listen::Ports,
     live::{Generation, Live},
     memory,
     status::Status,
-    stream::{self, Channels, Identity},
+    stream::{self, Channels, Identity, Order},
     telemetry::{Delta, Totals},
     tls::Builder,
     worker::{Fleet, Random, Threads},
@@ -47,7 +48,8 @@ pub(crate) struct Control {
     pub(crate) clock: Clock,
     pub(crate) live: Live,
     pub(crate) admin: StdListener,
-    pub(crate) state: Option<StateDir>,
+    pub(crate) state: Option<Arc<StateDir>>,
+    pub(crate) credentials: Credentials,
     pub(crate) fleet: Fleet,
     pub(crate) threads: Threads,
     pub(crate) log: Option<AccessLog>,
@@ -69,6 +71,7 @@ pub(crate) async fn run(control: Control) {
         live,
         admin,
         state,
+        credentials,
         fleet,
         threads,
         log,
@@ -121,18 +124,21 @@ pub(crate) async fn run(control: Control) {
         live,
         sums,
         collector,
+        credentials: credentials.clone(),
         status: status.subscribe(),
     };
     match TcpListener::from_std(admin) {
         Ok(listener) => drop(tasks.spawn_local(admin::serve(listener, Rc::new(endpoint)))),
         Err(error) => tracing::error!(%error, "the admin endpoint cannot be served"),
     }
+    tasks.spawn_local(renew(credentials.clone(), config.control.clone()));
     let leave = CancellationToken::new();
     let channels = Channels {
         updates,
         outcomes: built,
         reports: to_send,
         status: status.clone(),
+        credentials: credentials.clone(),
     };
     let stream = stream::run(
         identity,
@@ -176,17 +182,17 @@ fn identity(config: &Config, admin: &StdListener, instance: [u8; 16]) -> Identit
 /// Has what was saved built before anything else, and saves what goes live from then on. Returns
 /// whether there was anything.
 fn restore(
-    state: Option<StateDir>,
+    state: Option<Arc<StateDir>>,
     live: &Live,
     status: &watch::Sender<Status>,
-    updates: &mpsc::Sender<Box<sluice_proto::v1::Update>>,
+    updates: &mpsc::Sender<Order>,
     tasks: &mut JoinSet<()>,
 ) -> bool {
     let Some(state) = state else {
         return false;
     };
-    let saved = state.load().map(|update| Box::new(update.to_wire()));
-    tasks.spawn_local(save_all(Arc::new(state), live.clone(), status.subscribe()));
+    let saved = state.load().map(|update| Order::of_own(update.to_wire()));
+    tasks.spawn_local(save_all(state, live.clone(), status.subscribe()));
     // There is room: nothing has been sent before.
     saved.is_some_and(|saved| updates.try_send(saved).is_ok())
 }

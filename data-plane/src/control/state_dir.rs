@@ -1,6 +1,7 @@
 //! The last good snapshot on disk, so that a proxy that starts alone serves what it served before.
 //!
-//! The file is a full update as it travels, then its digest, all of it sealed.
+//! The file is a full update as it travels, then its digest, all of it sealed. Beside it is the file of
+//! the proxy's identity, sealed as well.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -18,8 +19,7 @@ use zeroize::Zeroizing;
 use super::seal::{KeyFileError, Keys, OpenError};
 
 const SNAPSHOT: &str = "snapshot";
-const TEMPORARY: &str = "snapshot.new";
-const CORRUPT: &str = "snapshot.corrupt";
+const IDENTITY: &str = "identity";
 const LOCK: &str = "lock";
 /// The key that the snapshot is sealed under, unless another file has it.
 const KEY: &str = "key";
@@ -87,51 +87,51 @@ impl StateDir {
     /// What was saved last, from now on under the newest key. A file that is not what was written, or
     /// that no key opens, is moved aside, and nothing is held.
     pub(crate) fn load(&self) -> Option<Update> {
-        let path = self.path.join(SNAPSHOT);
+        self.read(SNAPSHOT, read)
+    }
+
+    /// The identity that was saved last, as [`StateDir::load`] does it.
+    pub(crate) fn load_identity(&self) -> Option<Zeroizing<Vec<u8>>> {
+        self.read(IDENTITY, |bytes| Some(Zeroizing::new(bytes.to_vec())))
+    }
+
+    fn read<T>(&self, name: &str, parse: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
+        let path = self.path.join(name);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
-                tracing::error!(%error, path = %path.display(), "the saved snapshot cannot be read");
+                tracing::error!(%error, path = %path.display(), "a saved file cannot be read");
                 return None;
             }
         };
         let opened = self.keys.open(bytes).map_err(Unusable::Sealed);
-        let read = opened.and_then(|opened| Ok((read(&opened.bytes).ok_or(Unusable::Damaged)?, opened)));
+        let read = opened.and_then(|opened| Ok((parse(&opened.bytes).ok_or(Unusable::Damaged)?, opened)));
         match read {
-            Ok((update, opened)) => {
+            Ok((parsed, opened)) => {
                 if !opened.newest {
-                    self.reseal(&opened.bytes);
+                    self.reseal(name, &opened.bytes);
                 }
-                Some(update)
+                Some(parsed)
             }
             Err(reason) => {
-                self.reject(reason);
+                reject(&path, reason);
                 None
             }
         }
     }
 
     /// Seals what an older key had sealed, so that this key can be taken away.
-    fn reseal(&self, bytes: &[u8]) {
-        match self.write(bytes) {
+    fn reseal(&self, name: &str, bytes: &[u8]) {
+        match self.write(name, bytes) {
             Ok(()) => {
                 tracing::info!(
-                    "the saved snapshot is sealed under the newest key; older ones are not needed"
+                    "the saved {name} is sealed under the newest key; older ones are not needed for it"
                 );
             }
             Err(error) => {
-                tracing::error!(%error, "older keys must stay: the saved snapshot cannot be sealed anew");
+                tracing::error!(%error, "older keys must stay: the saved {name} cannot be sealed anew");
             }
-        }
-    }
-
-    /// Moves the saved snapshot aside, for whoever wants to know what was wrong with it.
-    fn reject(&self, reason: Unusable) {
-        let (from, to) = (self.path.join(SNAPSHOT), self.path.join(CORRUPT));
-        tracing::error!(path = %to.display(), %reason, "the saved snapshot cannot be used: moved aside, starting empty");
-        if let Err(error) = fs::rename(from, to) {
-            tracing::error!(%error, "it cannot be moved");
         }
     }
 
@@ -146,17 +146,26 @@ impl StateDir {
         wire.encode(&mut *bytes).map_err(io::Error::other)?;
         let digest = Digest::of(&bytes);
         bytes.extend_from_slice(&digest.0);
-        self.write(&bytes)
+        self.write(SNAPSHOT, &bytes)
     }
 
-    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+    /// Saves an identity in the same way.
+    ///
+    /// # Errors
+    /// When it cannot be written; the one before stays.
+    pub(crate) fn save_identity(&self, bytes: &[u8]) -> io::Result<()> {
+        self.write(IDENTITY, bytes)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let sealed = self.keys.seal(bytes)?;
-        let temporary = self.path.join(TEMPORARY);
+        let path = self.path.join(name);
+        let temporary = path.with_extension("new");
         let mut file = private(&temporary)?;
         file.set_len(0)?;
         file.write_all(&sealed)?;
         file.sync_all()?;
-        fs::rename(&temporary, self.path.join(SNAPSHOT))?;
+        fs::rename(&temporary, path)?;
         File::open(&self.path)?.sync_all()
     }
 }
@@ -170,10 +179,19 @@ fn keys(path: &Path, key_file: Option<&Path>) -> Result<Keys, KeyFileError> {
     let keys = Keys::read_or_make(&beside)?;
     tracing::info!(
         key = %beside.display(),
-        "the saved snapshot is sealed under a key that lies beside it: whoever gets the file alone reads \
+        "what is saved is sealed under a key that lies beside it: whoever gets the file alone reads \
          nothing, whoever gets the directory everything; --key-file or SLUICE_KEY_FILE names one elsewhere"
     );
     Ok(keys)
+}
+
+/// Moves a file aside, for whoever wants to know what was wrong with it.
+fn reject(path: &Path, reason: Unusable) {
+    let aside = path.with_extension("corrupt");
+    tracing::error!(path = %aside.display(), %reason, "a saved file cannot be used: moved aside, starting without it");
+    if let Err(error) = fs::rename(path, aside) {
+        tracing::error!(%error, "it cannot be moved");
+    }
 }
 
 /// Opens a file that only its owner may read, creating it if need be.
@@ -239,7 +257,7 @@ mod tests {
             bytes[damaged] ^= 1;
             fs::write(&path, &bytes).unwrap();
             assert!(state.load().is_none());
-            assert!(!path.exists() && state.path.join(CORRUPT).exists());
+            assert!(!path.exists() && state.path.join("snapshot.corrupt").exists());
         }
         fs::write(&path, b"short").unwrap();
         assert!(state.load().is_none());
@@ -257,7 +275,7 @@ mod tests {
         fs::remove_file(path.join(KEY)).unwrap();
         let state = StateDir::open(&path, None).unwrap();
         assert!(state.load().is_none());
-        assert!(!path.join(SNAPSHOT).exists() && path.join(CORRUPT).exists());
+        assert!(!path.join(SNAPSHOT).exists() && path.join("snapshot.corrupt").exists());
         let missing = StateDir::open(&path.join("other"), Some(&path.join("missing")));
         assert!(matches!(missing, Err(StateDirError::Key(KeyFileError::Io(..)))));
     }
@@ -284,6 +302,21 @@ mod tests {
         let (_directory, state, _) = saved();
         let bytes = fs::read(state.path.join(SNAPSHOT)).unwrap();
         assert!(!bytes.windows(7).any(|part| part == b"default"));
+    }
+
+    #[test]
+    fn an_identity_is_kept_beside_it_and_sealed() {
+        let (_directory, state, _) = saved();
+        assert!(state.load_identity().is_none());
+        state.save_identity(b"a private key").unwrap();
+        assert_eq!(**state.load_identity().unwrap(), *b"a private key");
+        let path = state.path.join(IDENTITY);
+        let bytes = fs::read(&path).unwrap();
+        assert!(!bytes.windows(7).any(|part| part == b"private"));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::write(&path, &bytes[1..]).unwrap();
+        assert!(state.load_identity().is_none() && !path.exists());
+        assert!(state.load().is_some(), "the snapshot is another file");
     }
 
     #[test]

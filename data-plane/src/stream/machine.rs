@@ -66,13 +66,14 @@ pub(crate) enum Outcome {
 
 /// What is to be done.
 #[derive(Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "a handful per update, never stored")]
 pub(super) enum Action {
     /// Connect to the control plane of that index.
     Connect(usize),
     Disconnect,
     Send(Body),
     Build(Box<v1::Update>),
+    /// Trust these from now on; without any, nothing is signed on this stream.
+    Trust(Option<v1::Bundle>),
     /// The control plane has said welcome, and wants reports that often.
     Welcomed {
         report_interval: Duration,
@@ -206,8 +207,12 @@ impl Machine {
                 let [least, most] = REPORTS;
                 let wanted = Duration::from_millis(u64::from(welcome.report_interval_ms));
                 let report_interval = wanted.clamp(least, most);
-                vec![Action::Welcomed { report_interval }]
+                vec![
+                    Action::Trust(welcome.bundle),
+                    Action::Welcomed { report_interval },
+                ]
             }
+            (control_message::Body::Bundle(bundle), State::Talking) => vec![Action::Trust(Some(bundle))],
             (control_message::Body::Update(update), State::Talking) if !self.building => {
                 self.building = true;
                 vec![Action::Build(Box::new(update))]

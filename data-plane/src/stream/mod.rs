@@ -3,11 +3,13 @@
 mod backoff;
 mod machine;
 mod messages;
+mod order;
 mod task;
 
 pub(crate) use self::{
     backoff::Backoff,
     machine::Outcome,
     messages::{Held, Identity, Refused},
+    order::Order,
     task::{Channels, run},
 };

@@ -1,32 +1,32 @@
 //! Does what the machine decides: connects, sends, receives, waits.
 
-use std::{pin::Pin, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
 use sluice_core::Millis;
 use sluice_proto::v1::{self, fleet_client::FleetClient, proxy_message::Body};
+use sluice_tls::Verifiers;
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep_until},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
 use super::{
-    Identity, Outcome,
+    Identity, Order, Outcome,
     machine::{Action, Event, Machine, Moment},
 };
 use crate::{
     clock::Clock,
+    identity::{ConnectError, Credentials},
     status::{ControlLink, Status},
     worker::Random,
 };
 
 /// Largest message: a full snapshot of a very large table.
 const MAX_MESSAGE: usize = 256 * 1024 * 1024;
-/// A peer that is silent for this long is asked, and has as long again to answer.
-const KEEP_ALIVE: Duration = Duration::from_secs(4);
 /// Messages on their way out. One update is under way at a time, so only reports could fill it.
 const OUTBOUND: usize = 16;
 /// Time for Goodbye to get out.
@@ -35,12 +35,14 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// What the stream is tied to.
 pub(crate) struct Channels {
     /// Updates to build.
-    pub(crate) updates: mpsc::Sender<Box<v1::Update>>,
+    pub(crate) updates: mpsc::Sender<Order>,
     /// What became of them.
     pub(crate) outcomes: mpsc::Receiver<Outcome>,
     /// Reports to send.
     pub(crate) reports: mpsc::Receiver<v1::Report>,
     pub(crate) status: watch::Sender<Status>,
+    /// Who this proxy is.
+    pub(crate) credentials: Credentials,
 }
 
 /// Keeps the stream to one of `control` until `leave`; then says goodbye. `restoring` says that the
@@ -60,6 +62,7 @@ pub(crate) async fn run(
         random: Random::seeded(),
         link: Link::Down,
         streams: 0,
+        verifiers: None,
     };
     while !leave.is_cancelled() {
         let wake = task.machine.wake_at().map(|at| instant(clock, at));
@@ -86,10 +89,7 @@ type Inbound = Pin<Box<dyn Stream<Item = Result<v1::ControlMessage, tonic::Statu
 /// The connection, as far as it is.
 enum Link {
     Down,
-    Connecting(
-        usize,
-        BoxFuture<'static, Result<Channel, tonic::transport::Error>>,
-    ),
+    Connecting(usize, BoxFuture<'static, Result<Channel, ConnectError>>),
     Up {
         address: usize,
         outbound: mpsc::Sender<v1::ProxyMessage>,
@@ -104,6 +104,8 @@ struct Task {
     random: Random,
     link: Link,
     streams: u64,
+    /// Who may sign updates on this stream; `None` where nothing is signed.
+    verifiers: Option<Arc<Verifiers>>,
 }
 
 impl Task {
@@ -127,14 +129,17 @@ impl Task {
 
     async fn act(&mut self, action: Action, channels: &Channels) {
         match action {
-            Action::Connect(address) => self.connect(address),
+            Action::Connect(address) => self.connect(address, &channels.credentials),
             Action::Disconnect => self.link = Link::Down,
             Action::Send(body) => self.link.send(body),
             Action::Build(update) => {
                 // Gone only when the proxy stops, and then nobody waits for the answer.
-                let _ = channels.updates.send(update).await;
+                let verifiers = self.verifiers.clone();
+                let _ = channels.updates.send(Order { update, verifiers }).await;
             }
+            Action::Trust(bundle) => self.trust(bundle, &channels.credentials).await,
             Action::Welcomed { report_interval } => {
+                channels.credentials.welcomed();
                 self.streams += 1;
                 let (Link::Up { address, .. }, stream) = (&self.link, self.streams) else {
                     return;
@@ -151,17 +156,24 @@ impl Task {
         }
     }
 
-    fn connect(&mut self, address: usize) {
-        let target = format!("http://{}", self.control[address]);
-        let connecting = async move {
-            let endpoint = Endpoint::from_shared(target)?
-                .http2_keep_alive_interval(KEEP_ALIVE)
-                .keep_alive_timeout(KEEP_ALIVE)
-                .keep_alive_while_idle(true)
-                .tcp_nodelay(true);
-            endpoint.connect().await
-        };
+    fn connect(&mut self, address: usize, credentials: &Credentials) {
+        let (target, credentials) = (self.control[address].clone(), credentials.clone());
+        let connecting = async move { credentials.connect(&target).await };
         self.link = Link::Connecting(address, connecting.boxed());
+    }
+
+    /// What comes over a stream that is certain on both ends is believed, and kept. On one that is, and
+    /// says nothing, nobody is trusted.
+    async fn trust(&mut self, bundle: Option<v1::Bundle>, credentials: &Credentials) {
+        let is_certain = credentials.are_used();
+        let keys = bundle.as_ref().map(|bundle| &bundle.signing_keys);
+        self.verifiers = match keys {
+            Some(keys) => Some(Verifiers::new(keys).unwrap_or_default().into()),
+            None => is_certain.then(Arc::default),
+        };
+        if let (Some(bundle), true) = (&bundle, is_certain) {
+            credentials.trust(bundle).await;
+        }
     }
 }
 
@@ -176,7 +188,10 @@ impl Link {
                     Event::Connected
                 }
                 Err(error) => {
-                    tracing::debug!(%error, "control plane cannot be reached");
+                    match error.is_routine() {
+                        true => tracing::debug!(%error, "no connection to the control plane"),
+                        false => tracing::warn!(%error, "no connection to the control plane"),
+                    }
                     Event::Lost
                 }
             },

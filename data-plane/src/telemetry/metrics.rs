@@ -1,5 +1,7 @@
 //! `/metrics`: everything that is counted, for Prometheus.
 
+use std::time::Duration;
+
 use sluice_core::{Millis, Snapshot};
 use sluice_model::Key;
 
@@ -29,6 +31,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) ready: bool,
     /// Bytes of memory past which requests are refused.
     pub(crate) ceiling: u64,
+    /// Until when the certificate of this proxy is good, since 1970.
+    pub(crate) certificate: Option<Duration>,
 }
 
 /// The text of `/metrics`.
@@ -258,6 +262,15 @@ fn snapshot(text: &mut Text, facts: &Facts<'_>) {
         help,
         u8::from(facts.connected),
     );
+    if let Some(end) = facts.certificate {
+        let help = "When the certificate for control planes runs out, in seconds since 1970.";
+        text.single(
+            "sluice_certificate_expiry_timestamp_seconds",
+            "gauge",
+            help,
+            end.as_secs(),
+        );
+    }
     let help = "Whether a complete snapshot is live and bound.";
     text.single("sluice_ready", "gauge", help, u8::from(facts.ready));
 }

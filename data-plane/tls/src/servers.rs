@@ -10,7 +10,7 @@ use webpki::{EndEntityCert, KeyUsage};
 
 use crate::provider::{MinVersion, provider, verify_signatures};
 use crate::trust::to_error;
-use crate::{Fault, Identity, Trust};
+use crate::{Fault, Identity, KeyHash, Trust};
 
 /// Certificates between a server's own and a root; the deepest of the public ones have 3.
 const MAX_DEPTH: usize = 6;
@@ -24,10 +24,18 @@ pub enum SubjectName {
     Uri(Box<str>),
 }
 
+/// Where the chains of servers have to lead.
+#[derive(Debug)]
+enum Anchor {
+    Roots(Trust),
+    /// To a certificate with this key, which the server has to send along.
+    Pinned(KeyHash),
+}
+
 /// What is asked of servers' certificates.
 #[derive(Debug)]
 struct Servers {
-    trust: Trust,
+    anchor: Anchor,
     /// Any of which will do; none: the name that is connected to.
     names: Vec<SubjectName>,
 }
@@ -44,12 +52,30 @@ pub fn client_config(
     identity: Option<Identity>,
     alpn: &[u8],
 ) -> Result<ClientConfig, Fault> {
-    let verifier = Arc::new(Servers { trust, names });
+    let anchor = Anchor::Roots(trust);
+    configure(Servers { anchor, names }, identity, alpn)
+}
+
+/// Makes the configuration of connections to servers of which nothing is known yet but the key of
+/// their root: they have to send the root along, and show a chain to it and any of `names`.
+///
+/// # Errors
+/// When this build cannot do TLS.
+pub fn pinned_client_config(
+    root: KeyHash,
+    names: Vec<SubjectName>,
+    alpn: &[u8],
+) -> Result<ClientConfig, Fault> {
+    let anchor = Anchor::Pinned(root);
+    configure(Servers { anchor, names }, None, alpn)
+}
+
+fn configure(servers: Servers, identity: Option<Identity>, alpn: &[u8]) -> Result<ClientConfig, Fault> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(MinVersion::Tls12.versions())
         .map_err(|_| Fault::Provider)?
         .dangerous()
-        .with_custom_certificate_verifier(verifier);
+        .with_custom_certificate_verifier(Arc::new(servers));
     let mut config = match identity {
         Some(identity) => builder.with_client_cert_resolver(Arc::new(identity)),
         None => builder.with_no_client_auth(),
@@ -79,6 +105,14 @@ impl Servers {
     }
 }
 
+/// Trust in the one certificate that has the key.
+fn find_pinned(root: KeyHash, sent: &[CertificateDer<'_>]) -> Result<Trust, Error> {
+    let unknown = Error::InvalidCertificate(CertificateError::UnknownIssuer);
+    let is_it = |sent: &&CertificateDer<'_>| KeyHash::of_certificate(sent) == Ok(root);
+    let found = sent.iter().find(is_it).ok_or_else(|| unknown.clone())?;
+    Trust::new(std::slice::from_ref(found), &[]).map_err(|_| unknown)
+}
+
 impl ServerCertVerifier for Servers {
     fn verify_server_cert(
         &self,
@@ -89,9 +123,15 @@ impl ServerCertVerifier for Servers {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let usage = KeyUsage::server_auth();
-        let parsed = self
-            .trust
-            .verify(leaf, intermediates, now, usage, MAX_DEPTH, true)?;
+        let pinned;
+        let trust = match &self.anchor {
+            Anchor::Roots(trust) => trust,
+            Anchor::Pinned(root) => {
+                pinned = find_pinned(*root, intermediates)?;
+                &pinned
+            }
+        };
+        let parsed = trust.verify(leaf, intermediates, now, usage, MAX_DEPTH, true)?;
         self.has_name(&parsed, connected_to)?;
         Ok(ServerCertVerified::assertion())
     }

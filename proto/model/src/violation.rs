@@ -41,6 +41,8 @@ pub enum Code {
     WrongBase,
     /// A port or file of this machine could not be had.
     Local,
+    /// Not signed by a key that is trusted.
+    Unsigned,
 }
 
 impl Code {
@@ -63,6 +65,7 @@ impl Code {
             Self::Corrupt => "corrupt",
             Self::WrongBase => "wrongBase",
             Self::Local => "local",
+            Self::Unsigned => "unsigned",
         }
     }
 }

@@ -60,7 +60,7 @@ pub(super) const EDGES: [(&str, &[&str]); 11] = [
 ];
 
 /// Libraries that are the business of some packages only.
-const LIBRARIES: [(&str, &[&str]); 7] = [
+const LIBRARIES: [(&str, &[&str]); 9] = [
     ("sqlx", &["sluice-control"]),
     ("axum", &["sluice-control"]),
     ("hickory-resolver", &["sluice-control"]),
@@ -68,6 +68,10 @@ const LIBRARIES: [(&str, &[&str]); 7] = [
     ("hyper", &["sluice-proxy", "sluice-tests"]),
     // Certificates are checked before they are published with the code that serves with them.
     ("rustls", &["sluice-proxy", "sluice-tls", "sluice-fuzz"]),
+    // Both ends of the stream between the planes.
+    ("tokio-rustls", &["sluice-proxy", "sluice-control"]),
+    // One makes keys and requests, the other grants them.
+    ("rcgen", &["sluice-proxy", "sluice-control"]),
     (
         "tokio",
         &["sluice-proxy", "sluice-control", "sluice", "sluice-tests"],

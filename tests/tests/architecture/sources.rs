@@ -13,7 +13,7 @@ const MAX_FILE: usize = 600;
 const MAX_FUNCTION: usize = 100;
 
 /// Paths that must not be used below a directory, except below another.
-const FORBIDDEN: [Forbidden; 14] = [
+const FORBIDDEN: [Forbidden; 16] = [
     Forbidden::everywhere_in("data-plane/core/src", PURE),
     Forbidden::everywhere_in("data-plane/http1/src", PURE),
     Forbidden::everywhere_in("data-plane/tls/src", PURE),
@@ -36,13 +36,24 @@ const FORBIDDEN: [Forbidden; 14] = [
         &["tonic"],
         &[
             "control-plane/src/fleet",
-            "control-plane/src/control.rs",
             "control-plane/src/discovery/etcd",
+            "control-plane/src/trust",
+            "control-plane/src/control.rs",
         ],
+    ),
+    // Certificates are issued and handshakes made in one place.
+    Forbidden::but_in(
+        "control-plane/src",
+        &["rcgen", "tokio_rustls"],
+        &["control-plane/src/trust", "control-plane/src/compile/tests"],
     ),
     Forbidden::everywhere_in(
         "control-plane/src/store",
-        &["crate::rest", "crate::fleet", "crate::live"],
+        &["crate::rest", "crate::fleet", "crate::live", "crate::trust"],
+    ),
+    Forbidden::everywhere_in(
+        "control-plane/src/trust",
+        &["crate::rest", "crate::fleet", "crate::live", "crate::compile"],
     ),
     Forbidden::everywhere_in(
         "control-plane/src/compile",

@@ -37,6 +37,7 @@ mod snapshot;
 mod swaps;
 mod tls;
 mod told;
+mod trust;
 mod websocket;
 mod weights;
 mod writes;

@@ -38,6 +38,12 @@ enum Action {
         #[arg(value_name = "NAME=VALUE|NAME-", required = true)]
         changes: Vec<Change>,
     },
+    /// Take the certificate of a proxy back and cut it off, at once and for good
+    Revoke {
+        /// Id of the proxy
+        #[arg(value_name = "ID")]
+        proxy: String,
+    },
 }
 
 /// A label to set, or to take away.
@@ -71,7 +77,7 @@ impl FromStr for Change {
     }
 }
 
-/// Prints the list, forgets a proxy, or labels one.
+/// Prints the list, or does it.
 ///
 /// # Errors
 /// When the control plane refuses or does not answer.
@@ -98,6 +104,11 @@ pub(crate) async fn run(client: &Client, scope: &Scope, options: &Options) -> Re
                 let labels = listed(labels.map(|(name, value)| format!("{name}={value}")));
                 Ok(format!("proxy {proxy} labelled by operators: {labels}\n"))
             })?;
+        }
+        Some(Action::Revoke { proxy }) => {
+            let path = ["v1", "fleet", proxy, "certificate"];
+            client.send(Request::new(Method::DELETE, &path)).await?;
+            print::text(&format!("certificate of proxy {proxy} revoked\n"))?;
         }
     }
     Ok(Outcome::Done)

@@ -1,6 +1,7 @@
 //! One module for each client command: its options, and what it does.
 
 pub(crate) mod apply;
+pub(crate) mod ca;
 pub(crate) mod completion;
 pub(crate) mod delete;
 pub(crate) mod describe;
@@ -8,6 +9,7 @@ pub(crate) mod explain;
 pub(crate) mod fleet;
 pub(crate) mod get;
 pub(crate) mod history;
+pub(crate) mod join_token;
 pub(crate) mod receipt;
 pub(crate) mod rollback;
 pub(crate) mod token;

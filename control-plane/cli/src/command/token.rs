@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::join_token;
 use crate::client::{Client, Request};
 use crate::failure::Failure;
 use crate::manifest::Manifest;
@@ -31,6 +32,9 @@ enum Action {
         #[arg(long, value_parser = duration, value_name = "TIME")]
         expires: Option<Duration>,
     },
+    /// Tokens that proxies join the fleet with
+    #[command(subcommand)]
+    Join(join_token::Action),
     /// List tokens, without their secrets
     List,
     /// Withdraw a token, at once
@@ -57,6 +61,7 @@ pub(crate) async fn run(client: &Client, scope: &Scope, options: &Options) -> Re
                 Ok(format!("{}\n", Manifest(answer).text_or_none("/token")))
             })?;
         }
+        Action::Join(action) => return join_token::run(client, scope, action).await,
         Action::List => {
             let answer = client.send(Request::get(&["v1", "tokens"])).await?;
             let table = |answer: &Value| Ok(table(Manifest(answer), time::now_ms()).to_string());

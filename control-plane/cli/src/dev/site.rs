@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use sluice_control::fleet::Quorum;
-use sluice_control::{Control, Running};
+use sluice_control::{CERTIFICATE_LIFETIME, Control, Running};
 use sluice_proxy::{Proxy, Status, Timeouts, raise_descriptor_limit};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -64,7 +64,7 @@ impl Site {
             database_urls: vec![data.database()],
             admin: options.admin,
             grpc: options.grpc,
-            insecure_grpc: false,
+            certificate_lifetime: CERTIFICATE_LIFETIME,
             key_file: None,
             ticket_rotation: sluice_control::TICKET_ROTATION,
             discovery: sluice_control::discovery::Config::default(),

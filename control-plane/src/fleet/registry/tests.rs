@@ -8,6 +8,7 @@ use super::super::receipt::QuorumError;
 use super::super::view::ProxyState;
 use super::*;
 use crate::compile::{Change, DanglingRefs, World};
+use crate::trust::Peer;
 
 const HISTORY: HistoryId = HistoryId([3; 16]);
 
@@ -68,6 +69,7 @@ impl Site {
             stream,
             holds: holds.map(|revision| (HISTORY, self.position(revision))),
             view: ViewKey::default(),
+            peer: Peer::Local,
             displace: displaced.clone(),
         };
         self.fleet.join(&hello, joining, &self.published, self.now)?;

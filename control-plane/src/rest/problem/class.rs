@@ -6,6 +6,7 @@ use sluice_model::{Code, Violation};
 use super::{INPUT, Problem};
 use crate::live::WriteError;
 use crate::store::StoreError;
+use crate::trust::{RotateError, TrustError};
 
 /// The kinds of problem that clients can tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,7 @@ impl Class {
             Problem::Violations(violations) => of_violations(violations),
             Problem::Write(error) => of_write(error),
             Problem::Store(error) => of_store(*error),
+            Problem::Trust(error) => of_trust(error),
             Problem::Busy => Self::Busy,
             Problem::Closing => Self::Unavailable,
         }
@@ -103,6 +105,18 @@ fn of_write(error: &WriteError) -> Class {
         WriteError::Unknown => Class::UnknownOutcome,
         WriteError::Store(error) => of_store(*error),
         WriteError::Closed => Class::Unavailable,
+    }
+}
+
+fn of_trust(error: &TrustError) -> Class {
+    match error {
+        TrustError::NoKey => Class::NoKey,
+        TrustError::Store(error) => of_store(*error),
+        TrustError::Rotate(RotateError::UnderWay) => Class::Conflict,
+        TrustError::Contended => Class::Busy,
+        TrustError::UnknownKey | TrustError::Standing(_) | TrustError::Rotate(RotateError::Issue(_)) => {
+            Class::Internal
+        }
     }
 }
 

@@ -77,7 +77,7 @@ impl Script {
         let hello = self.on(Event::Connected);
         assert!(matches!(
             self.on(Event::Received(welcome()))[..],
-            [Action::Welcomed { .. }]
+            [Action::Trust(None), Action::Welcomed { .. }]
         ));
         match <[Action; 1]>::try_from(hello) {
             Ok([Action::Send(Body::Hello(hello))]) => hello,

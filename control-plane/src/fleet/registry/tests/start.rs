@@ -9,6 +9,7 @@ impl Site {
             stream: self.fleet.next_stream(),
             holds: None,
             view: ViewKey::default(),
+            peer: Peer::Local,
             displace: CancellationToken::new(),
         };
         let stream = joining.stream;

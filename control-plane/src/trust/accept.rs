@@ -1,0 +1,247 @@
+//! Connections of proxies, from the socket to the gRPC server.
+//!
+//! TLS is told by its first byte. Without it, only those are served who come from a loopback address
+//! to a loopback address: whoever can listen there can read the keys on disk as well. Handshakes are
+//! bounded in number and time; those without a certificate may stay only long enough to join.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Sleep, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::transport::server::Connected;
+
+use super::{Peer, Trust};
+use crate::clock;
+
+/// Handshakes at a time.
+const MAX_HANDSHAKES: usize = 1_024;
+/// Longest time for the first byte and the handshake.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// Connections at a time of those without a certificate, and how long each may last.
+const MAX_STRANGERS: usize = 512;
+const STRANGER: Duration = Duration::from_secs(15);
+/// Pause when no connection can be taken, for want of descriptors.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Connections that wait for the gRPC server.
+const WAITING: usize = 16;
+/// First byte of a TLS record that carries a handshake (RFC 8446 section 5.1).
+const TLS: u8 = 22;
+
+/// A connection, and who is at its other end.
+#[derive(Debug)]
+pub struct Connection {
+    io: Io,
+    peer: Peer,
+    /// Of one without a certificate.
+    stay: Option<Stay>,
+}
+
+#[derive(Debug)]
+enum Io {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+#[derive(Debug)]
+struct Stay {
+    end: Pin<Box<Sleep>>,
+    _place: OwnedSemaphorePermit,
+}
+
+/// Why a connection is closed again.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("plain text is taken from loopback addresses only")]
+    Plain,
+    #[error("no certificates are issued here: there is no envelope key")]
+    NoAuthority,
+    #[error("too many connections without a certificate")]
+    TooMany,
+    #[error(transparent)]
+    Peer(#[from] super::standing::PeerError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+struct Door {
+    trust: Trust,
+    /// Whether this address takes plain text.
+    plain: bool,
+    strangers: Arc<Semaphore>,
+}
+
+/// The connections that come in on `listener`, which is bound to `address`, until `shutdown`.
+pub fn incoming(
+    listener: TcpListener,
+    address: SocketAddr,
+    trust: Trust,
+    tasks: &TaskTracker,
+    shutdown: CancellationToken,
+) -> ReceiverStream<io::Result<Connection>> {
+    let (sender, connections) = mpsc::channel(WAITING);
+    let door = Arc::new(Door {
+        trust,
+        plain: is_loopback(address),
+        strangers: Arc::new(Semaphore::new(MAX_STRANGERS)),
+    });
+    let accepting = accept(listener, door, sender, tasks.clone(), shutdown.clone());
+    tasks.spawn(shutdown.run_until_cancelled_owned(accepting));
+    ReceiverStream::new(connections)
+}
+
+async fn accept(
+    listener: TcpListener,
+    door: Arc<Door>,
+    sender: mpsc::Sender<io::Result<Connection>>,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+) {
+    let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    loop {
+        let Ok(turn) = Arc::clone(&handshakes).acquire_owned().await else {
+            return;
+        };
+        let (stream, from) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "no connection of a proxy can be taken");
+                sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let (door, sender) = (Arc::clone(&door), sender.clone());
+        let greeting = async move {
+            let greeted = timeout(HANDSHAKE, door.greet(stream, from)).await;
+            drop(turn);
+            match greeted {
+                // The gRPC server has ended when nobody takes it.
+                Ok(Ok(connection)) => drop(sender.send(Ok(connection)).await),
+                Ok(Err(reason)) => tracing::info!(%from, %reason, "connection closed"),
+                Err(_) => tracing::info!(%from, "connection closed: no handshake within {HANDSHAKE:?}"),
+            }
+        };
+        tasks.spawn(shutdown.clone().run_until_cancelled_owned(greeting));
+    }
+}
+
+impl Door {
+    async fn greet(&self, stream: TcpStream, from: SocketAddr) -> Result<Connection, Refused> {
+        stream.set_nodelay(true)?;
+        let mut first = [0];
+        if stream.peek(&mut first).await? == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        if first != [TLS] {
+            return match self.plain && is_loopback(from) {
+                true => Ok(Connection {
+                    io: Io::Plain(stream),
+                    peer: Peer::Local,
+                    stay: None,
+                }),
+                false => Err(Refused::Plain),
+            };
+        }
+        let standing = self.trust.standing().ok_or(Refused::NoAuthority)?;
+        let stream = TlsAcceptor::from(standing.server()).accept(stream).await?;
+        let (peer, stay) = match stream.get_ref().1.peer_certificates() {
+            Some(chain) => (Peer::Proxy(standing.proxy(chain, clock::since_1970())?), None),
+            None => (Peer::Stranger, Some(self.stay()?)),
+        };
+        Ok(Connection {
+            io: Io::Tls(Box::new(stream)),
+            peer,
+            stay,
+        })
+    }
+
+    fn stay(&self) -> Result<Stay, Refused> {
+        let place = Arc::clone(&self.strangers).try_acquire_owned();
+        Ok(Stay {
+            end: Box::pin(sleep(STRANGER)),
+            _place: place.map_err(|_| Refused::TooMany)?,
+        })
+    }
+}
+
+fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Some(stay) = &mut self.stay
+            && stay.end.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        match &mut self.io {
+            Io::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Io::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.io {
+            Io::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Io::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.io {
+            Io::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bytes),
+            Io::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bytes),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.io {
+            Io::Plain(stream) => stream.is_write_vectored(),
+            Io::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Io::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Io::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
