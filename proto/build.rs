@@ -3,7 +3,14 @@
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=sluice");
     println!("cargo:rerun-if-changed=etcd");
-    let ours = protox::compile(["sluice/v1/snapshot.proto", "sluice/v1/fleet.proto"], ["."])?;
+    let ours = protox::compile(
+        [
+            "sluice/v1/snapshot.proto",
+            "sluice/v1/fleet.proto",
+            "sluice/v1/replica.proto",
+        ],
+        ["."],
+    )?;
     tonic_prost_build::configure()
         .bytes(".sluice.v1.Resource.body")
         .compile_fds(ours)?;

@@ -7,6 +7,8 @@
 //! - The proxy speaks first. Until it is let in nothing is sent.
 //! - One update is in flight at a time; the next one goes to the newest version then, so what lies
 //!   between is skipped and nothing queues.
+//! - A proxy never goes back within a history: one that is ahead of what is published here waits until
+//!   that is behind no more, or has another history.
 //! - An update starts from what the proxy acknowledged, or from nothing when that is not known here.
 //! - What is refused is sent exactly once: the config of that revision is parked until the revision
 //!   changes. Endpoints go on moving meanwhile, on the config that the proxy has; but only those
@@ -122,6 +124,8 @@ pub(super) struct Machine {
     membership: u64,
     /// What the proxy has, as far as that is known here.
     held: Option<Arc<Version>>,
+    /// What the proxy says it has.
+    said: Option<(HistoryId, Revision)>,
     in_flight: Option<Arc<Version>>,
     /// What the proxy tries by itself to apply.
     waiting: Option<Arc<Version>>,
@@ -145,6 +149,7 @@ impl Machine {
             labels: Labels::default(),
             view: ViewKey::default(),
             held: None,
+            said: None,
             in_flight: None,
             waiting: None,
             refused: None,
@@ -204,6 +209,7 @@ impl Machine {
         };
         self.phase = Phase::Introduced;
         self.deadline = None;
+        self.said = holds.map(|(history, position)| (history, position.revision));
         self.held = holds.and_then(|(history, position)| self.published.find(history, position).cloned());
         let labels = hello.labels.iter();
         self.labels = live::readable(labels.map(|label| (&*label.name, &*label.value)));
@@ -244,6 +250,7 @@ impl Machine {
 
     fn ack(&mut self, ack: v1::Ack) -> Result<Vec<Action>, Closed> {
         let (history, position) = read(&ack.history, ack.position.as_ref())?;
+        self.said = Some((history, position.revision));
         let is_it = |version: &mut Arc<Version>| version.history == history && version.position == position;
         if let Some(target) = self.in_flight.take_if(is_it) {
             self.deadline = None;
@@ -334,6 +341,10 @@ impl Machine {
             return None;
         }
         let target = self.start().or_else(|| self.target())?;
+        let is_ahead = |(history, revision)| history == target.history && revision > target.position.revision;
+        if self.said.is_some_and(is_ahead) {
+            return None;
+        }
         let is_target =
             |version: &Arc<Version>| version.history == target.history && version.position == target.position;
         if [&self.held, &self.waiting, &self.refused]

@@ -2,15 +2,21 @@
 //!
 //! Three kinds of state are kept apart: what is live ([`crate::live`]), one stream's protocol
 //! ([`machine`], pure), and what is known of all proxies ([`Fleet`], in memory and rebuilt from
-//! what proxies say when they connect).
+//! what proxies say when they connect). Replicas tell each other of their proxies ([`Exchange`]), so
+//! that each of them knows the whole fleet.
 
+mod asked;
 mod census;
 mod encode;
+mod exchange;
 mod good;
 mod keeper;
+mod leader;
 mod machine;
 mod member;
 mod metrics;
+mod parts;
+mod peers;
 mod receipt;
 mod registry;
 mod service;
@@ -18,11 +24,17 @@ mod stream;
 mod telemetry;
 mod timing;
 mod view;
+mod whole;
 
+pub use exchange::Exchange;
 pub use keeper::Keeper;
+pub use leader::lead;
 pub use metrics::FleetCollector;
 pub use receipt::{AppliedMs, Quorum, QuorumError, Receipt, Refusal};
 pub use registry::{Fleet, JoinError};
 pub use service::FleetService;
+pub(crate) use stream::DRAIN;
+pub use stream::Ends;
 pub use telemetry::TrafficView;
 pub use view::{Forget, ListenerView, ProxyDetail, ProxyState, ProxyView, RefusalView};
+pub use whole::ReplicaView;

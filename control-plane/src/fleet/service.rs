@@ -11,7 +11,6 @@ use prost::Message as _;
 use sluice_proto::v1;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::body::Body;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -21,7 +20,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::encode;
 use super::registry::Fleet;
-use super::stream::Stream;
+use super::stream::{Ends, Stream};
 use crate::live::Published;
 
 /// Streams at a time.
@@ -48,16 +47,16 @@ struct Shared {
     encoder: Arc<encode::Encoder>,
     streams: Arc<Semaphore>,
     tasks: TaskTracker,
-    shutdown: CancellationToken,
+    ends: Ends,
 }
 
 impl FleetService {
-    /// A service of what is published. Streams run on `tasks` and end with `shutdown`.
+    /// A service of what is published. Streams run on `tasks` and end as `ends` says.
     pub fn new(
         fleet: Arc<Fleet>,
         published: watch::Receiver<Arc<Published>>,
         tasks: TaskTracker,
-        shutdown: CancellationToken,
+        ends: Ends,
     ) -> Self {
         let encoder = Arc::new(encode::Encoder::default());
         let streams = Arc::new(Semaphore::new(MAX_STREAMS));
@@ -68,7 +67,7 @@ impl FleetService {
                 encoder,
                 streams,
                 tasks,
-                shutdown,
+                ends,
             }),
         }
     }
@@ -79,7 +78,7 @@ impl FleetService {
         inbound: Streaming<v1::ProxyMessage>,
     ) -> Result<Response<ReceiverStream<Result<Bytes, Status>>>, Status> {
         let shared = &self.shared;
-        if shared.shutdown.is_cancelled() {
+        if shared.ends.drain.is_cancelled() || shared.ends.shutdown.is_cancelled() {
             return Err(Status::unavailable("the control plane is shutting down"));
         }
         let permit = Arc::clone(&shared.streams).try_acquire_owned();
@@ -91,9 +90,9 @@ impl FleetService {
             shared.published.clone(),
             outbound,
         );
-        let shutdown = shared.shutdown.clone();
+        let ends = shared.ends.clone();
         shared.tasks.spawn(async move {
-            stream.run(inbound, shutdown).await;
+            stream.run(inbound, ends).await;
             drop(permit);
         });
         Ok(Response::new(ReceiverStream::new(answers)))

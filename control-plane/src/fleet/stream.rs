@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sluice_model::{HistoryId, Position};
 use sluice_proto::v1::{self, control_message::Body};
@@ -19,6 +20,15 @@ use crate::live::Published;
 /// How often proxies report, in milliseconds.
 const REPORT_INTERVAL_MS: u32 = 1_000;
 
+/// How streams end with the control plane.
+#[derive(Clone, Debug)]
+pub struct Ends {
+    /// Proxies are to move to other replicas.
+    pub drain: CancellationToken,
+    /// Streams end.
+    pub shutdown: CancellationToken,
+}
+
 pub(super) struct Stream {
     fleet: Arc<Fleet>,
     encoder: Arc<Encoder>,
@@ -28,6 +38,9 @@ pub(super) struct Stream {
     /// Cancelled when another process takes over the proxy's id, or it is forgotten.
     displaced: CancellationToken,
 }
+
+/// Time in which the proxies are told to move when the control plane stops, one after the other.
+pub(crate) const DRAIN: Duration = Duration::from_secs(2);
 
 /// Nothing more is to be done.
 struct Ended;
@@ -51,12 +64,26 @@ impl Stream {
     }
 
     /// Serves until either side ends it.
-    pub(super) async fn run(mut self, mut inbound: Streaming<v1::ProxyMessage>, shutdown: CancellationToken) {
+    pub(super) async fn run(mut self, mut inbound: Streaming<v1::ProxyMessage>, ends: Ends) {
+        let Ends { drain, shutdown } = ends;
+        let (mut move_at, mut told) = (None, false);
         let published = Arc::clone(&self.published.borrow_and_update());
         let mut machine = Machine::new(published, Instant::now());
         loop {
             let event = tokio::select! {
                 () = shutdown.cancelled() => break,
+                () = drain.cancelled(), if move_at.is_none() => {
+                    move_at = Some(Instant::now() + self.id.share_of(DRAIN));
+                    continue;
+                }
+                () = until(move_at), if !told => {
+                    told = true;
+                    let tell = self.send(message(Body::Drain(v1::Drain {})));
+                    match shutdown.run_until_cancelled(tell).await {
+                        Some(Ok(())) => continue,
+                        Some(Err(Ended)) | None => break,
+                    }
+                }
                 () = self.displaced.cancelled() => {
                     self.end(Status::aborted("another process has this id, or it was forgotten")).await;
                     break;
@@ -149,7 +176,7 @@ impl Stream {
             history: self.published.borrow().version.history.0.to_vec(),
             wire_version: sluice_proto::WIRE_VERSION,
             report_interval_ms: REPORT_INTERVAL_MS,
-            control_id: self.fleet.control_id().to_owned(),
+            control_id: self.fleet.replica().id.clone(),
         }
     }
 

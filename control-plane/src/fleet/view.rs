@@ -29,6 +29,8 @@ pub enum ProxyState {
 pub struct ProxyView {
     /// Its id.
     pub id: String,
+    /// The control plane that holds its stream, or did last.
+    pub replica: String,
     /// What it is selected by: as it says, and in place of that as operators say.
     pub labels: BTreeMap<String, String>,
     /// Those of the labels that operators set.
@@ -126,12 +128,14 @@ pub struct ProxyDetail {
 pub enum Forget {
     /// It is off the list.
     Done,
+    /// It is off this list, and another replica has to be told.
+    Elsewhere,
     /// Nobody has that id.
     Unknown,
 }
 
 impl ProxyView {
-    pub(super) fn of(id: &str, member: &Member, published: &Published, now: Instant) -> Self {
+    pub(super) fn of(id: &str, replica: &str, member: &Member, published: &Published, now: Instant) -> Self {
         let history = published.version.history;
         let revision = member.revision_in(history);
         let position = member.holds.map(|(_, position)| position);
@@ -161,6 +165,7 @@ impl ProxyView {
         let selectors = member.view.selectors().iter();
         Self {
             id: id.to_owned(),
+            replica: replica.to_owned(),
             labels,
             operator_labels,
             view: selectors.map(ToString::to_string).collect(),

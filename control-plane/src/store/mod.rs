@@ -22,9 +22,12 @@ mod error;
 mod good_revision;
 mod id;
 mod key_file;
+mod leader;
+mod origin;
 mod proxy_labels;
 mod receipt;
 mod record;
+mod replica;
 mod resource;
 mod revision;
 mod schema;
@@ -45,9 +48,12 @@ pub use error::StoreError;
 pub use good_revision::Fallback;
 pub use id::{Point, UnixMillis};
 pub use key_file::KeyFileError;
+pub(crate) use leader::PULSE;
+pub use leader::{Epoch, Leadership};
 pub use proxy_labels::ProxyLabels;
 pub use receipt::StoredReceipt;
 pub use record::{Record, RecordName};
+pub use replica::{Extent, PeerRow, Replica};
 pub use resource::{CatchUp, Changes, Loaded, ResourceKey, StoredResource};
 pub use revision::{Action, ChangedResource, MAX_PAGE, RevisionRecord};
 pub use sealed::Rewrapped;
@@ -80,7 +86,6 @@ impl Store {
     /// `keys` seal and open secrets; with an empty ring there can be none.
     pub async fn open(urls: &[String], keys: KeyRing) -> Result<Self, StoreError> {
         let connection = Arc::new(Connection::open(urls).await?);
-        connection.head().await?;
         let watcher = Arc::new(Watcher::spawn(Arc::clone(&connection)));
         Ok(Self {
             connection,
@@ -103,6 +108,12 @@ impl Store {
     /// The history and the newest revision in it.
     pub async fn head(&self) -> Result<Point, StoreError> {
         self.connection.head().await
+    }
+
+    /// Somebody has seen `known` committed. If the database does not have it (any more), its history
+    /// is renewed; whether it was.
+    pub async fn witness(&self, known: Point) -> Result<bool, StoreError> {
+        self.connection.lacks(known).await
     }
 
     /// Tells from now on when the head may have moved, here or through another process.

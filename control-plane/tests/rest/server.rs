@@ -8,9 +8,9 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Method, Request};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
-use sluice_control::fleet::{Fleet, FleetService};
+use sluice_control::fleet::{Ends, Fleet, FleetService};
 use sluice_control::live::Live;
-use sluice_control::store::{KeyRing, Store, Token, TokenHash, UnixMillis};
+use sluice_control::store::{KeyRing, Replica, Store, Token, TokenHash, UnixMillis};
 use sluice_control::{TICKET_ROTATION, discovery, rest};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -66,13 +66,17 @@ impl Server {
         )
         .await
         .unwrap();
-        let fleet = Arc::new(Fleet::new("test".into()));
+        let fleet = Arc::new(Fleet::new(Replica::default()));
         tasks.spawn(
             shutdown
                 .clone()
                 .run_until_cancelled_owned(live.clone().keep_views(fleet.views())),
         );
-        let streams = FleetService::new(Arc::clone(&fleet), live.watch(), tasks, shutdown.clone());
+        let ends = Ends {
+            drain: CancellationToken::new(),
+            shutdown: shutdown.clone(),
+        };
+        let streams = FleetService::new(Arc::clone(&fleet), live.watch(), tasks, ends);
         let router = rest::router(store.clone(), live, fleet, shutdown.clone());
         Self {
             router,
