@@ -4,8 +4,12 @@ pub mod answers;
 pub mod authority;
 pub mod bench;
 pub mod client;
+<<<<<<< Updated upstream
 pub mod dns;
 pub mod etcd;
+=======
+pub mod deployment;
+>>>>>>> Stashed changes
 pub mod eventually;
 pub mod fake_control;
 pub mod fake_proxy;

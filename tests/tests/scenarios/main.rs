@@ -10,7 +10,11 @@ mod bodies;
 mod change;
 mod corrupt;
 mod database;
+<<<<<<< Updated upstream
 mod discovery;
+=======
+mod deploy;
+>>>>>>> Stashed changes
 mod drain;
 mod experiment;
 mod failures;
