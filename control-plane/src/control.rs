@@ -9,7 +9,7 @@ use std::time::Duration;
 use sluice_model::Revision;
 use sluice_proto::v1::enrolment_server::EnrolmentServer;
 use thiserror::Error;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -31,6 +31,12 @@ const GRACE: Duration = Duration::from_secs(5);
 const PING: Duration = Duration::from_secs(10);
 const PONG: Duration = Duration::from_secs(5);
 
+/// Streams of proxies at a time, unless something else is asked for.
+pub const MAX_STREAMS: usize = 20_000;
+/// Connections that may wait to be accepted; a fleet comes all at once. The system allows 4,096 of
+/// them unless `net.core.somaxconn` says otherwise.
+const BACKLOG: u32 = 16_384;
+
 /// What a control plane is started with.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -49,6 +55,8 @@ pub struct Config {
     pub discovery: discovery::Config,
     /// How long the certificates of proxies are good, which renew them before.
     pub certificate_lifetime: Duration,
+    /// Streams of proxies at a time.
+    pub max_streams: usize,
     /// Secret of a token that is to be accepted. Without one, a store without tokens gets a new one.
     pub token: Option<String>,
 }
@@ -119,8 +127,8 @@ impl Control {
         if !config.grpc.ip().is_loopback() && keys.is_empty() {
             return Err(StartError::NoAuthority(config.grpc));
         }
-        let (admin, admin_address) = listen(config.admin).await?;
-        let (grpc, grpc_address) = listen(config.grpc).await?;
+        let (admin, admin_address) = bind(config.admin)?;
+        let (grpc, grpc_address) = bind(config.grpc)?;
         let store = Store::open(&config.database_urls, keys).await?;
         rewrap(&store).await;
         let token = bootstrap::token(&store, config.token.as_deref()).await?;
@@ -143,13 +151,16 @@ impl Control {
         let views = live.clone().keep_views(fleet.views());
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(views));
 
+        // Only now: whoever connects before somebody accepts waits for longer than if it were refused.
+        let (admin, grpc) = (listen(admin, admin_address)?, listen(grpc, grpc_address)?);
         let guard = fleet::guard(Arc::clone(&fleet), trust.clone());
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(guard));
 
         let streams = FleetService::new(
             Arc::clone(&fleet),
-            live.watch(),
+            &live,
             trust.clone(),
+            config.max_streams,
             tasks.clone(),
             shutdown.clone(),
         );
@@ -213,14 +224,25 @@ impl Running {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
-    let bound = async {
-        let listener = TcpListener::bind(address).await?;
-        let address = listener.local_addr()?;
-        Ok((listener, address))
+/// Takes an address, without listening on it yet.
+fn bind(address: SocketAddr) -> Result<(TcpSocket, SocketAddr), StartError> {
+    let bound = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        // Or connections of the process before this one would keep the port for a minute.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let address = socket.local_addr()?;
+        Ok((socket, address))
     };
-    bound
-        .await
+    bound().map_err(|source| StartError::Listen { address, source })
+}
+
+fn listen(socket: TcpSocket, address: SocketAddr) -> Result<TcpListener, StartError> {
+    socket
+        .listen(BACKLOG)
         .map_err(|source| StartError::Listen { address, source })
 }
 

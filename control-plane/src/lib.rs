@@ -4,6 +4,7 @@ mod bootstrap;
 pub mod clock;
 pub mod compile;
 mod control;
+mod descriptors;
 pub mod discovery;
 pub mod fleet;
 pub mod live;
@@ -11,6 +12,7 @@ pub mod rest;
 pub mod store;
 pub mod trust;
 
-pub use control::{Config, Control, Running, StartError};
+pub use control::{Config, Control, MAX_STREAMS, Running, StartError};
+pub use descriptors::raise_descriptor_limit;
 pub use live::TICKET_ROTATION;
 pub use trust::CERTIFICATE_LIFETIME;

@@ -8,7 +8,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Parser;
 use serde_json::json;
-use sluice_control::{CERTIFICATE_LIFETIME, Config, Control, Running, TICKET_ROTATION, discovery};
+use sluice_control::{
+    CERTIFICATE_LIFETIME, Config, Control, MAX_STREAMS, Running, TICKET_ROTATION, discovery,
+    raise_descriptor_limit,
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -51,6 +54,9 @@ struct Options {
     #[arg(long, default_value_t = CERTIFICATE_LIFETIME.as_secs(), value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(5..=30 * 24 * HOUR))]
     certificate_lifetime: u64,
+    /// Streams of proxies at a time; each takes a file descriptor
+    #[arg(long, default_value_t = MAX_STREAMS, value_name = "NUMBER")]
+    max_streams: usize,
     /// Secret of a token that is accepted from the start; stored as a hash
     #[arg(long, env = "SLUICE_TOKEN", hide_env_values = true, value_name = "SECRET")]
     token: Option<String>,
@@ -78,6 +84,13 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn run(options: Options) -> anyhow::Result<()> {
+    let descriptors = raise_descriptor_limit();
+    if descriptors < options.max_streams {
+        tracing::warn!(
+            descriptors,
+            "fewer files may be open than --max-streams allows streams"
+        );
+    }
     // Listened for from the start, so that a signal during start-up is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -91,6 +104,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
             resolver: options.resolver,
         },
         certificate_lifetime: Duration::from_secs(options.certificate_lifetime),
+        max_streams: options.max_streams,
         token: options.token.filter(|secret| !secret.is_empty()),
     };
     let running = tokio::select! {

@@ -32,6 +32,7 @@ fn config() -> Config {
         ticket_rotation: TICKET_ROTATION,
         discovery: discovery::Config::default(),
         certificate_lifetime: CERTIFICATE_LIFETIME,
+        max_streams: sluice_control::MAX_STREAMS,
         token: None,
     }
 }

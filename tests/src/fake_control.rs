@@ -77,6 +77,7 @@ impl FakeControl {
             report_interval_ms: 1_000,
             control_id: "fake".to_owned(),
             bundle: None,
+            reconnect_spread_ms: 0,
         };
         stream.say(control_message::Body::Welcome(welcome)).await?;
         Ok(stream)

@@ -7,7 +7,10 @@
 //! - The proxy speaks first. Until it is let in nothing is sent.
 //! - One update is in flight at a time; the next one goes to the newest version then, so what lies
 //!   between is skipped and nothing queues.
-//! - An update starts from what the proxy acknowledged, or from nothing when that is not known here.
+//! - An update starts from what the proxy acknowledged. What it says it holds when it comes may be
+//!   older than what is in memory: then that is looked for first.
+//! - When that is not found everything is sent, and for that the stream waits for its turn: whole
+//!   snapshots are large, and a fleet comes all at once.
 //! - What is refused is sent exactly once: the config of that revision is parked until the revision
 //!   changes. Endpoints go on moving meanwhile, on the config that the proxy has; but only those
 //!   that the refused revision did not change itself, so that it is not applied by half.
@@ -41,6 +44,11 @@ pub(super) enum Event {
     Message(v1::ProxyMessage),
     /// The proxy is part of the fleet now.
     Admitted(Admitted),
+    /// What the proxy holds, if that can be told: the answer to [`Action::Find`].
+    Found(Option<Arc<Version>>),
+    /// A whole snapshot may be sent: the answer to [`Action::Queue`]. The turn lasts for as long as
+    /// [`Machine::has_turn`] says so.
+    Turn,
     Published(Arc<Published>),
     /// A deadline may have passed.
     Tick,
@@ -61,6 +69,10 @@ pub(super) enum Action {
     /// Let the proxy in, then say so.
     Join(Box<v1::Hello>, Option<(HistoryId, Position)>, ViewKey),
     Welcome,
+    /// Look for the version that the proxy says it holds.
+    Find(HistoryId, Position),
+    /// Wait for the turn to send everything, which is about that many resources.
+    Queue(usize),
     Send {
         base: Option<Arc<Version>>,
         target: Arc<Version>,
@@ -110,6 +122,14 @@ enum Phase {
     Admitted,
 }
 
+/// Whether this stream may send a whole snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Unasked,
+    Asked,
+    Mine,
+}
+
 #[derive(Debug)]
 pub(super) struct Machine {
     published: Arc<Published>,
@@ -122,6 +142,11 @@ pub(super) struct Machine {
     membership: u64,
     /// What the proxy has, as far as that is known here.
     held: Option<Arc<Version>>,
+    /// What it says it has, until that is found or not.
+    sought: Option<(HistoryId, Position)>,
+    /// Whether it is being looked for.
+    seeking: bool,
+    turn: Turn,
     in_flight: Option<Arc<Version>>,
     /// What the proxy tries by itself to apply.
     waiting: Option<Arc<Version>>,
@@ -145,6 +170,9 @@ impl Machine {
             labels: Labels::default(),
             view: ViewKey::default(),
             held: None,
+            sought: None,
+            seeking: false,
+            turn: Turn::Unasked,
             in_flight: None,
             waiting: None,
             refused: None,
@@ -160,10 +188,23 @@ impl Machine {
         self.deadline
     }
 
+    /// Whether a whole snapshot is on its way, or about to be.
+    pub(super) fn has_turn(&self) -> bool {
+        self.turn == Turn::Mine
+    }
+
     pub(super) fn on(&mut self, event: Event, now: Instant) -> Vec<Action> {
         let result = match event {
             Event::Message(message) => self.message(message.body),
             Event::Admitted(admitted) => Ok(self.admitted(admitted)),
+            Event::Found(found) => {
+                self.found(found);
+                Ok(Vec::new())
+            }
+            Event::Turn => {
+                self.turn = Turn::Mine;
+                Ok(Vec::new())
+            }
             Event::Published(published) => {
                 self.published = published;
                 Ok(self.look_up_view().into_iter().collect())
@@ -173,6 +214,9 @@ impl Machine {
         match result {
             Ok(mut actions) => {
                 actions.extend(self.next_update(now));
+                if self.turn == Turn::Mine && self.in_flight.is_none() {
+                    self.turn = Turn::Unasked;
+                }
                 actions
             }
             Err(Closed::Goodbye) => vec![Action::Note(Fact::Left), Action::Close(Closed::Goodbye)],
@@ -205,6 +249,7 @@ impl Machine {
         self.phase = Phase::Introduced;
         self.deadline = None;
         self.held = holds.and_then(|(history, position)| self.published.find(history, position).cloned());
+        self.sought = holds.filter(|_| self.held.is_none());
         let labels = hello.labels.iter();
         self.labels = live::readable(labels.map(|label| (&*label.name, &*label.value)));
         self.proxy.clone_from(&hello.proxy_id);
@@ -233,13 +278,25 @@ impl Machine {
         self.phase = Phase::Admitted;
         self.parked = parked;
         self.first = first;
+        self.find_refused_step();
+        vec![Action::Welcome]
+    }
+
+    fn found(&mut self, found: Option<Arc<Version>>) {
+        self.sought = None;
+        if self.held.is_none() {
+            self.held = found;
+            self.find_refused_step();
+        }
+    }
+
+    fn find_refused_step(&mut self) {
         let first_of = |parked: Parked| {
             self.published
                 .first_of(&self.view, parked.history, parked.revision)
         };
-        let refused = parked.and_then(first_of);
+        let refused = self.parked.and_then(first_of);
         self.refused_step = self.held.clone().zip(refused.cloned());
-        vec![Action::Welcome]
     }
 
     fn ack(&mut self, ack: v1::Ack) -> Result<Vec<Action>, Closed> {
@@ -333,6 +390,12 @@ impl Machine {
         if self.phase != Phase::Admitted || self.in_flight.is_some() {
             return None;
         }
+        if let Some((history, position)) = self.sought {
+            // What is found is of a view that is made.
+            let can_begin = !self.seeking && self.published.view(&self.view).is_some();
+            self.seeking |= can_begin;
+            return can_begin.then_some(Action::Find(history, position));
+        }
         let target = self.start().or_else(|| self.target())?;
         let is_target =
             |version: &Arc<Version>| version.history == target.history && version.position == target.position;
@@ -343,18 +406,23 @@ impl Machine {
         {
             return None;
         }
-        self.in_flight = Some(Arc::clone(&target));
-        self.deadline = Some(now + ANSWER);
         // Nothing of another history can be a base.
         let base = self.held.clone().filter(|base| base.history == target.history);
+        if base.is_none() && self.turn != Turn::Mine {
+            let asked = std::mem::replace(&mut self.turn, Turn::Asked) == Turn::Asked;
+            return (!asked).then(|| Action::Queue(target.resources.len()));
+        }
+        self.first = None;
+        self.in_flight = Some(Arc::clone(&target));
+        self.deadline = Some(now + ANSWER);
         Some(Action::Send { base, target })
     }
 
     /// Where the proxy starts, once: whatever becomes of it, then it goes on like all.
-    fn start(&mut self) -> Option<Arc<Version>> {
-        let first = self.first.take()?;
+    fn start(&self) -> Option<Arc<Version>> {
+        let first = self.first.as_ref()?;
         let latest = self.published.view(&self.view)?;
-        (self.held.is_none() && first.history == latest.history).then_some(first)
+        (self.held.is_none() && first.history == latest.history).then(|| Arc::clone(first))
     }
 
     /// Where the proxy should be: at the newest version of its view, unless it refused the config of

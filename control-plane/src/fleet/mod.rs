@@ -6,6 +6,7 @@
 
 mod census;
 mod encode;
+mod errand;
 mod good;
 mod guard;
 mod keeper;

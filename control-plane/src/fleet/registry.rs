@@ -28,7 +28,13 @@ use crate::store::Fallback;
 use crate::trust::{Peer, Stranger};
 
 /// Proxies that are known at a time, the lost ones included.
-const MAX_PROXIES: usize = 20_000;
+const MAX_PROXIES: usize = 50_000;
+/// Proxies that may come back in a millisecond: what a control plane on two cores takes in with ease.
+const RECONNECTS_PER_MS: usize = 4;
+/// Of the time that it takes to make a receipt, how much more passes before those who wait for one ask
+/// for it again. With thousands of proxies an ack comes every few microseconds and a receipt takes a
+/// millisecond.
+const RECEIPT_PAUSE: u32 = 9;
 /// Warnings of a proxy that are kept.
 const MAX_WARNINGS: usize = 100;
 
@@ -103,6 +109,13 @@ impl Fleet {
 
     pub(super) fn control_id(&self) -> &str {
         &self.control_id
+    }
+
+    /// Over how long the proxies should spread their first attempts when they lose their streams all
+    /// at once, in milliseconds.
+    pub(super) fn reconnect_spread_ms(&self) -> u32 {
+        let members = self.lock().members.len();
+        u32::try_from(members / RECONNECTS_PER_MS).unwrap_or(u32::MAX)
     }
 
     pub(super) fn next_stream(&self) -> StreamId {
@@ -358,10 +371,12 @@ impl Fleet {
         let mut changed = self.changed.subscribe();
         loop {
             let now = Arc::clone(&published.borrow_and_update());
-            let receipt = self.receipt(revision, &now, Instant::now());
+            let began = Instant::now();
+            let receipt = self.receipt(revision, &now, began);
             if quorum.is_decided(&receipt) {
                 return receipt;
             }
+            let rested = Instant::now() + began.elapsed() * RECEIPT_PAUSE;
             tokio::select! {
                 () = tokio::time::sleep_until(end) => return receipt,
                 // Both senders live as long as the control plane does.
@@ -369,6 +384,7 @@ impl Fleet {
                 Ok(()) = published.changed() => {}
                 else => return receipt,
             }
+            tokio::time::sleep_until(rested.min(end)).await;
         }
     }
 
@@ -402,28 +418,31 @@ impl Fleet {
     /// Receipts that should be stored now: complete ones, and those that a newer revision left
     /// behind. Each is returned at most twice.
     pub(super) fn unkept(&self, published: &Published, now: Instant) -> Vec<Receipt> {
-        let mut known = self.lock();
-        known.timings.observe(published);
+        let (history, head) = (published.version.history, published.revision());
         let mut due = Vec::new();
-        let head = (published.version.history, published.revision());
-        let Known { members, timings, .. } = &mut *known;
-        for (revision, timing) in timings
-            .iter_mut()
-            .filter(|(_, timing)| timing.kept < Kept::Complete)
         {
-            let mut receipt = Receipt::of(revision, head, members, now);
-            let reached = match (receipt.is_complete(), receipt.superseded) {
-                (true, _) => Kept::Complete,
-                (false, true) => Kept::Superseded,
-                (false, false) => Kept::Nothing,
-            };
-            if reached > timing.kept {
-                timing.kept = reached;
-                receipt.applied_ms = timing.percentiles();
-                due.push(receipt);
+            let mut known = self.lock();
+            known.timings.observe(published);
+            let Known { members, timings, .. } = &mut *known;
+            let live = members.values().filter(|member| member.is_live(now));
+            // What the last of them has, all have; of an empty fleet nobody has anything.
+            let all_have = live.map(|member| member.revision_in(history)).min().flatten();
+            for (revision, timing) in timings.iter_mut() {
+                let reached = match (Some(revision) <= all_have, revision < head) {
+                    (true, _) => Kept::Complete,
+                    (false, true) => Kept::Superseded,
+                    (false, false) => Kept::Nothing,
+                };
+                if reached > timing.kept {
+                    timing.kept = reached;
+                    due.push(revision);
+                }
             }
         }
-        due
+        // One at a time: acks come in between.
+        due.into_iter()
+            .map(|revision| self.lock().receipt(revision, published, now))
+            .collect()
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Known> {

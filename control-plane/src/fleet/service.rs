@@ -14,19 +14,22 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::body::Body;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf};
 use tonic::codegen::Service;
 use tonic::server::{Grpc, NamedService, StreamingService};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::encode;
+use super::encode::Encoder;
+use super::errand::Turns;
 use super::registry::Fleet;
-use super::stream::Stream;
-use crate::live::Published;
+use super::stream::{Common, Stream};
+use crate::live::{Live, Published};
 use crate::trust::{self, Peer, Stranger, Trust};
 
-/// Streams at a time.
-const MAX_STREAMS: usize = 10_000;
+/// What a stream's buffers begin with, in bytes: as much as most messages take. There are thousands.
+const BUFFER: usize = 512;
+/// Bytes of messages that are put together before they are handed on.
+const HAND_ON: usize = 32 * 1024;
 /// Largest message of a proxy: a report of every rule and endpoint of a large table.
 const MAX_MESSAGE: usize = 32 * 1024 * 1024;
 /// Messages that are ready to be sent to one proxy: Welcome and one update.
@@ -44,32 +47,37 @@ pub struct FleetService {
 
 #[derive(Debug)]
 struct Shared {
-    fleet: Arc<Fleet>,
+    common: Arc<Common>,
     published: watch::Receiver<Arc<Published>>,
     trust: Trust,
-    encoder: Arc<encode::Encoder>,
     streams: Arc<Semaphore>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 }
 
 impl FleetService {
-    /// A service of what is published. Streams run on `tasks` and end with `shutdown`.
+    /// A service of what is live, for at most `max_streams` streams at a time. Streams run on `tasks`
+    /// and end with `shutdown`.
     pub fn new(
         fleet: Arc<Fleet>,
-        published: watch::Receiver<Arc<Published>>,
+        live: &Live,
         trust: Trust,
+        max_streams: usize,
         tasks: TaskTracker,
         shutdown: CancellationToken,
     ) -> Self {
-        let encoder = Arc::new(encode::Encoder::default());
-        let streams = Arc::new(Semaphore::new(MAX_STREAMS));
+        let common = Common {
+            fleet,
+            encoder: Encoder::default(),
+            versions: live.versions().clone(),
+            turns: Turns::new(),
+        };
+        let streams = Arc::new(Semaphore::new(max_streams.min(Semaphore::MAX_PERMITS)));
         Self {
             shared: Arc::new(Shared {
-                fleet,
-                published,
+                common: Arc::new(common),
+                published: live.watch(),
                 trust,
-                encoder,
                 streams,
                 tasks,
                 shutdown,
@@ -91,11 +99,11 @@ impl FleetService {
             return Err(Status::unavailable("the control plane is shutting down"));
         }
         let permit = Arc::clone(&shared.streams).try_acquire_owned();
-        let permit = permit.map_err(|_| Status::resource_exhausted("too many streams"))?;
+        let full = |_| Status::resource_exhausted("too many streams: --max-streams allows no more");
+        let permit = permit.map_err(full)?;
         let (outbound, answers) = mpsc::channel(OUTBOUND);
         let stream = Stream::new(
-            Arc::clone(&shared.fleet),
-            Arc::clone(&shared.encoder),
+            Arc::clone(&shared.common),
             shared.published.clone(),
             (shared.trust.clone(), peer),
             outbound,
@@ -166,7 +174,7 @@ impl Codec for FleetCodec {
     }
 }
 
-impl Encoder for FleetCodec {
+impl tonic::codec::Encoder for FleetCodec {
     type Item = Bytes;
     type Error = Status;
 
@@ -174,6 +182,10 @@ impl Encoder for FleetCodec {
         buffer.reserve(item.len());
         buffer.put(item);
         Ok(())
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::new(BUFFER, HAND_ON)
     }
 }
 
@@ -186,5 +198,9 @@ impl Decoder for FleetCodec {
         message
             .map(Some)
             .map_err(|error| Status::invalid_argument(error.to_string()))
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::new(BUFFER, HAND_ON)
     }
 }

@@ -11,18 +11,28 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::encode::{Encoder, message};
+use super::errand::{Errands, Turns};
 use super::machine::{Action, Admitted, Closed, Event, Fact, Machine};
 use super::registry::{Fleet, Joining, StreamId};
 use crate::compile::ViewKey;
-use crate::live::Published;
+use crate::live::{Published, Versions};
 use crate::trust::{self, Peer, Standing, Stranger, Trust};
 
 /// How often proxies report, in milliseconds.
 const REPORT_INTERVAL_MS: u32 = 1_000;
 
+/// What all streams share.
+#[derive(Debug)]
+pub(super) struct Common {
+    pub(super) fleet: Arc<Fleet>,
+    pub(super) encoder: Encoder,
+    pub(super) versions: Versions,
+    pub(super) turns: Turns,
+}
+
 pub(super) struct Stream {
-    fleet: Arc<Fleet>,
-    encoder: Arc<Encoder>,
+    common: Arc<Common>,
+    errands: Errands,
     published: watch::Receiver<Arc<Published>>,
     trust: Trust,
     peer: Peer,
@@ -40,16 +50,15 @@ struct Ended;
 
 impl Stream {
     pub(super) fn new(
-        fleet: Arc<Fleet>,
-        encoder: Arc<Encoder>,
+        common: Arc<Common>,
         published: watch::Receiver<Arc<Published>>,
         (trust, peer): (Trust, Peer),
         outbound: mpsc::Sender<Result<bytes::Bytes, Status>>,
     ) -> Self {
-        let id = fleet.next_stream();
+        let id = common.fleet.next_stream();
         Self {
-            fleet,
-            encoder,
+            common,
+            errands: Errands::default(),
             published,
             standing: trust.watch(),
             told: None,
@@ -92,6 +101,7 @@ impl Stream {
                         Some(Err(Ended)) | None => break,
                     }
                 }
+                event = self.errands.next() => event,
                 () = until(machine.deadline()) => Event::Tick,
             };
             let actions = machine.on(event, Instant::now());
@@ -99,11 +109,12 @@ impl Stream {
                 .run_until_cancelled(self.perform(&mut machine, actions))
                 .await
             {
-                Some(Ok(())) => {}
+                Some(Ok(())) if machine.has_turn() => {}
+                Some(Ok(())) => self.errands.done(),
                 Some(Err(Ended)) | None => break,
             }
         }
-        self.fleet.disconnected(self.id, Instant::now());
+        self.common.fleet.disconnected(self.id, Instant::now());
     }
 
     async fn perform(&mut self, machine: &mut Machine, actions: Vec<Action>) -> Result<(), Ended> {
@@ -118,9 +129,13 @@ impl Stream {
                     let welcome = message(Body::Welcome(self.welcome()));
                     self.send(welcome).await?;
                 }
+                Action::Find(history, position) => {
+                    self.errands.find(self.common.versions.clone(), history, position);
+                }
+                Action::Queue(resources) => self.errands.queue(self.common.turns.clone(), resources),
                 Action::Send { base, target } => {
                     let signer = self.told.as_deref().map(Standing::signer);
-                    let update = self.encoder.update(base.as_deref(), &target, signer);
+                    let update = self.common.encoder.update(base.as_deref(), &target, signer);
                     self.send(update).await?;
                 }
                 Action::Note(fact) => self.note(fact),
@@ -135,7 +150,7 @@ impl Stream {
     }
 
     async fn join(
-        &self,
+        &mut self,
         hello: &v1::Hello,
         holds: Option<(HistoryId, Position)>,
         view: ViewKey,
@@ -148,7 +163,8 @@ impl Stream {
             peer: self.peer.clone(),
             displace: self.displaced.clone(),
         };
-        let joined = self.fleet.join(hello, stream, &published, Instant::now());
+        let fleet = &self.common.fleet;
+        let joined = fleet.join(hello, stream, &published, Instant::now());
         let refusal = match (joined, self.stands()) {
             (Ok(admitted), Ok(())) => return Ok(admitted),
             (Err(refusal), _) => Status::failed_precondition(refusal.to_string()),
@@ -161,7 +177,7 @@ impl Stream {
 
     /// Lets a Hello through of somebody who may be who it says, with the labels that its identity
     /// gives it in the place of those that it says.
-    async fn identify(&self, mut message: v1::ProxyMessage) -> Result<v1::ProxyMessage, Ended> {
+    async fn identify(&mut self, mut message: v1::ProxyMessage) -> Result<v1::ProxyMessage, Ended> {
         if let Some(proxy_message::Body::Hello(hello)) = &mut message.body {
             match self.trust.admit(&self.peer, &hello.proxy_id).await {
                 Ok(Some(identity)) => hello.labels = trust::overlay(&hello.labels, &identity.labels),
@@ -209,13 +225,16 @@ impl Stream {
         match fact {
             Fact::Applied(ack, history, position) => {
                 let published = Arc::clone(&self.published.borrow());
-                self.fleet
+                self.common
+                    .fleet
                     .applied(self.id, *ack, (history, position), &published, now);
             }
-            Fact::Refused(nack, history, revision) => self.fleet.refused(self.id, *nack, history, revision),
-            Fact::Viewed(view) => self.fleet.viewed(self.id, view),
-            Fact::Reported(report) => self.fleet.reported(self.id, *report, now),
-            Fact::Left => self.fleet.left(self.id),
+            Fact::Refused(nack, history, revision) => {
+                self.common.fleet.refused(self.id, *nack, history, revision);
+            }
+            Fact::Viewed(view) => self.common.fleet.viewed(self.id, view),
+            Fact::Reported(report) => self.common.fleet.reported(self.id, *report, now),
+            Fact::Left => self.common.fleet.left(self.id),
         }
     }
 
@@ -225,18 +244,19 @@ impl Stream {
             history: self.published.borrow().version.history.0.to_vec(),
             wire_version: sluice_proto::WIRE_VERSION,
             report_interval_ms: REPORT_INTERVAL_MS,
-            control_id: self.fleet.control_id().to_owned(),
+            control_id: self.common.fleet.control_id().to_owned(),
             bundle: self.told.as_ref().map(|standing| standing.bundle().clone()),
+            reconnect_spread_ms: self.common.fleet.reconnect_spread_ms(),
         }
     }
 
     /// Waits while the proxy does not read; it only holds itself up. A proxy that is gone is found
     /// out by HTTP/2 pings.
-    async fn send(&self, bytes: bytes::Bytes) -> Result<(), Ended> {
+    async fn send(&mut self, bytes: bytes::Bytes) -> Result<(), Ended> {
         self.outbound.send(Ok(bytes)).await.map_err(|_| Ended)
     }
 
-    async fn end(&self, status: Status) {
+    async fn end(&mut self, status: Status) {
         tracing::info!(stream = %self.id, reason = status.message(), "stream ended");
         // The proxy may be gone already.
         let _ = self.outbound.send(Err(status)).await;

@@ -98,6 +98,31 @@ pub(super) async fn load_at(
     blocking(compile).await.map(Some)
 }
 
+/// `live` taken back to `revision`, with names looked up, tickets and Secrets as they are in `live`;
+/// `None` when that is too far. Costs what has changed since.
+pub(super) async fn taken_back(
+    store: &Store,
+    revision: Revision,
+    live: &World,
+) -> Result<Option<World>, StoreError> {
+    let at = Point {
+        history: live.history(),
+        revision: live.revision(),
+    };
+    let Some(undo) = store.undo(at, revision).await? else {
+        return Ok(None);
+    };
+    let live = live.clone();
+    blocking(move || {
+        let is_secret = |key: &ResourceKey| key.kind == Kind::Secret.to_string();
+        let restores = undo.upserts.iter().filter(|stored| !is_secret(&stored.key));
+        let deletes = undo.removals.iter().filter(|key| !is_secret(key));
+        let changes = restores.map(restored).chain(deletes.map(deleted));
+        compile(&live, changes, revision).map(Some)
+    })
+    .await
+}
+
 /// What there was at `revision`; `None` when there is no such revision yet.
 pub(super) async fn past(store: &Store, revision: Revision) -> Result<Option<Past>, StoreError> {
     let Some(loaded) = store.load_at(revision).await? else {
@@ -171,9 +196,8 @@ pub(super) fn with_tickets(world: &World, tickets: &TicketKeys) -> Option<World>
 
 async fn fold(world: World, changes: Changes) -> Result<World, StoreError> {
     blocking(move || {
-        let removed = |key: &ResourceKey| id_of(key).map(Change::Delete);
         let upserts = changes.upserts.iter().map(restored);
-        let all = upserts.chain(changes.removals.iter().map(removed));
+        let all = upserts.chain(changes.removals.iter().map(deleted));
         compile(&world, all, changes.at.revision)
     })
     .await
@@ -202,6 +226,10 @@ async fn blocking<T: Send + 'static>(
 
 fn restored(stored: &StoredResource) -> Result<Change, StoreError> {
     read(stored).map(Change::Restore)
+}
+
+fn deleted(key: &ResourceKey) -> Result<Change, StoreError> {
+    id_of(key).map(Change::Delete)
 }
 
 fn id_of(key: &ResourceKey) -> Result<ResourceId, StoreError> {

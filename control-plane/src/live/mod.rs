@@ -12,6 +12,7 @@ mod request;
 #[cfg(test)]
 mod tests;
 mod tickets;
+mod versions;
 mod writer;
 mod written;
 
@@ -29,6 +30,7 @@ pub use labels::{MAX_OPERATOR_LABELS, OperatorLabels, readable};
 pub use publication::{Published, RECENT, Version};
 pub use request::{Past, Precondition, Wish, WriteRequest};
 pub use tickets::TICKET_ROTATION;
+pub use versions::Versions;
 pub(crate) use written::counted;
 pub use written::{ChangeReport, WriteError, Written};
 
@@ -61,6 +63,7 @@ pub struct Live {
     published: watch::Receiver<Arc<Published>>,
     fingerprints: Fingerprints,
     sources: Board,
+    versions: Versions,
 }
 
 impl Live {
@@ -104,12 +107,14 @@ impl Live {
         let sources = Board::default();
         let hub = Hub::new(discovery, published.clone(), found, sources.clone());
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(hub.run()));
+        let versions = Versions::new(store.clone(), published.clone());
         Ok(Self {
             store,
             commands,
             published,
             fingerprints,
             sources,
+            versions,
         })
     }
 
@@ -121,6 +126,11 @@ impl Live {
     /// How the sources of endpoints are doing.
     pub fn sources(&self) -> &Board {
         &self.sources
+    }
+
+    /// What proxies may hold, old revisions included.
+    pub fn versions(&self) -> &Versions {
+        &self.versions
     }
 
     /// Makes fingerprints of secret values.

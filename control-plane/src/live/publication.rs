@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sluice_core::{Difference, ResourceSet, Snapshot};
+use bytes::Bytes;
+use sluice_core::{Difference, Entry, ResourceSet, Snapshot};
 use sluice_intent::Labels;
-use sluice_model::{Class, HistoryId, Key, Kind, Position, Revision};
+use sluice_model::{Class, Digest, HistoryId, Key, Kind, Position, Revision};
 use tokio::time::Instant;
 
 use super::labels::OperatorLabels;
@@ -141,6 +142,16 @@ impl Published {
         rounds.flat_map(|round| round.values()).find(is_it)
     }
 
+    /// A recent version with the revision and the config of `position`, whatever its endpoints are.
+    pub(super) fn with_config(&self, position: Position) -> Option<&Arc<Version>> {
+        let is_it = |version: &&Arc<Version>| {
+            let at = version.position;
+            (at.revision, at.config) == (position.revision, position.config)
+        };
+        let rounds = self.recent.iter().rev();
+        rounds.flat_map(|round| round.values()).find(is_it)
+    }
+
     /// The version of this view that a proxy says it holds, if it is recent.
     pub fn find_in(&self, view: &ViewKey, history: HistoryId, position: Position) -> Option<&Arc<Version>> {
         let is_it = |version: &&Arc<Version>| version.history == history && version.position == position;
@@ -178,6 +189,40 @@ impl Version {
             position: snapshot.position(),
             resources: snapshot.resources().clone(),
             at,
+        }
+    }
+
+    /// This version with the runtime digest of `position`, of which only the config is known: all its
+    /// runtime resources count as different, and whatever is not in the target as removed.
+    pub(super) fn with_unknown_runtime(&self, position: Position) -> Self {
+        let unknown = |key: Key| Entry {
+            key,
+            body: Bytes::new(),
+            hash: Digest::EMPTY,
+            min_wire: 1,
+        };
+        let is_runtime = |entry: &&Entry| entry.key.kind().class() == Class::Runtime;
+        let known = self
+            .resources
+            .iter()
+            .filter(is_runtime)
+            .map(|entry| entry.key.clone());
+        // What a proxy holds of endpoints belongs to a Backend that it holds.
+        let backends = self
+            .resources
+            .iter()
+            .filter(|entry| entry.key.kind() == Kind::Backend);
+        let endpoints = backends.filter_map(|entry| entry.key.sibling(Kind::Endpoints).ok());
+        let upserts = known.chain(endpoints).map(unknown).collect();
+        let resources = self.resources.apply(&Difference {
+            upserts,
+            removals: Vec::new(),
+        });
+        Self {
+            history: self.history,
+            position,
+            resources,
+            at: self.at,
         }
     }
 

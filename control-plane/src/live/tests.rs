@@ -9,21 +9,21 @@ use crate::compile::DanglingRefs;
 use crate::store::KeyRing;
 
 /// A live world on a store of its own.
-struct Site {
-    live: Live,
-    store: Store,
+pub(super) struct Site {
+    pub(super) live: Live,
+    pub(super) store: Store,
     shutdown: CancellationToken,
 }
 
 impl Site {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let keys = KeyRing::random().unwrap();
         let store = Store::open(&["sqlite::memory:".to_owned()], keys).await;
         Self::on(store.unwrap()).await
     }
 
     /// Another control plane on the same store.
-    async fn on(store: Store) -> Self {
+    pub(super) async fn on(store: Store) -> Self {
         let shutdown = CancellationToken::new();
         let live = Live::start(
             store.clone(),
@@ -41,8 +41,13 @@ impl Site {
         }
     }
 
-    async fn apply(&self, yaml: &str) -> Result<Written, WriteError> {
+    pub(super) async fn apply(&self, yaml: &str) -> Result<Written, WriteError> {
         self.live.write(apply(yaml)).await
+    }
+
+    pub(super) async fn delete(&self, id: &str) {
+        let delete = Wish::Delete(id.parse().unwrap(), Precondition::None);
+        self.live.write(request(delete)).await.unwrap();
     }
 
     fn has(&self, id: &str) -> bool {
@@ -79,7 +84,7 @@ fn request(wish: Wish) -> WriteRequest {
     }
 }
 
-fn backend(name: &str, port: u16) -> String {
+pub(super) fn backend(name: &str, port: u16) -> String {
     format!(
         "\napiVersion: sluice.dev/v1\nkind: Backend\nmetadata: {{name: {name}, labels: {{app: x}}}}\n\
          spec: {{endpoints: [{{address: 10.0.0.1, port: {port}}}]}}\n"
@@ -168,8 +173,7 @@ async fn a_base_revision_matters_for_what_is_touched_only() {
     );
     site.live.write(based(&backend("a", 81))).await.unwrap();
     // Deleted since counts as changed too.
-    let delete = Wish::Delete("Backend/default/b".parse().unwrap(), Precondition::None);
-    site.live.write(request(delete)).await.unwrap();
+    site.delete("Backend/default/b").await;
     assert!(matches!(
         site.live.write(based(&backend("b", 80))).await,
         Err(WriteError::Raced(_))
@@ -266,8 +270,7 @@ async fn a_rollback_is_a_new_revision_with_the_old_content_and_age() {
         .await
         .unwrap();
     site.apply(&backend("a", 81)).await.unwrap();
-    let delete = Wish::Delete("Backend/default/b".parse().unwrap(), Precondition::None);
-    site.live.write(request(delete)).await.unwrap();
+    site.delete("Backend/default/b").await;
     site.apply(&backend("c", 80)).await.unwrap();
     let past = site.live.world_at(Revision(1)).await.unwrap().unwrap();
 

@@ -3,6 +3,7 @@
 //! A resource is a chain of rows, each valid in the half-open range `[from_revision, to_revision)`;
 //! the last one is open. So the state at any revision is one range condition.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -141,6 +142,20 @@ impl Store {
 }
 
 impl Store {
+    /// The way back from `from` to the older `revision`: what was different then, without secrets,
+    /// and what was not there. `None` when `from` is not in the store, or too much would have to be
+    /// listed.
+    pub async fn undo(&self, from: Point, revision: Revision) -> Result<Option<Changes>, StoreError> {
+        let (mut session, head) = self.read().await?;
+        let is_stored = from.history == head.history && from.revision <= head.revision;
+        let undone = match is_stored && revision <= from.revision {
+            true => undo(&mut session, from, revision).await?,
+            false => None,
+        };
+        session.rollback().await?;
+        Ok(undone)
+    }
+
     /// Gives those of `resources`, which are newer than `base`, their secret parts.
     async fn open_secrets(
         &self,
@@ -218,6 +233,40 @@ async fn changes(session: &mut Session, base: Revision, head: Point) -> Result<C
     let removals = removals.into_iter().map(|resource| resource.key).collect();
     Ok(CatchUp::Changes(Changes {
         at: head,
+        upserts,
+        removals,
+    }))
+}
+
+async fn undo(session: &mut Session, from: Point, revision: Revision) -> Result<Option<Changes>, StoreError> {
+    let limit = CATCH_UP + 1;
+    let then = format!(
+        "SELECT {COLUMNS} FROM resources r WHERE r.to_revision > $1 AND r.to_revision <= $2 \
+         AND r.from_revision <= $1 LIMIT {limit}"
+    );
+    let since = format!(
+        "SELECT {COLUMNS} FROM resources r WHERE r.from_revision > $1 AND r.from_revision <= $2 \
+         AND r.to_revision > $2 LIMIT {limit}"
+    );
+    let mut between = async |sql: String| {
+        let select = sqlx::query(sqlx::AssertSqlSafe(sql));
+        let select = select.bind(stored(revision.0)).bind(stored(from.revision.0));
+        let rows = session.rows(select).await?;
+        rows.iter().map(resource).collect::<Result<Vec<_>, _>>()
+    };
+    let (upserts, since) = (between(then).await?, between(since).await?);
+    if upserts.len().max(since.len()) > CATCH_UP {
+        return Ok(None);
+    }
+    let were_there: HashSet<&ResourceKey> = upserts.iter().map(|resource| &resource.key).collect();
+    let keys = since.into_iter().map(|resource| resource.key);
+    let removals = keys.filter(|key| !were_there.contains(key)).collect();
+    let at = Point {
+        history: from.history,
+        revision,
+    };
+    Ok(Some(Changes {
+        at,
         upserts,
         removals,
     }))

@@ -12,7 +12,7 @@ use sluice_control::fleet::{Fleet, FleetService};
 use sluice_control::live::Live;
 use sluice_control::store::{KeyRing, Store, Token, TokenHash, UnixMillis};
 use sluice_control::trust::{self, Trust};
-use sluice_control::{CERTIFICATE_LIFETIME, TICKET_ROTATION, discovery, rest};
+use sluice_control::{CERTIFICATE_LIFETIME, MAX_STREAMS, TICKET_ROTATION, discovery, rest};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -79,8 +79,9 @@ impl Server {
             .unwrap();
         let streams = FleetService::new(
             Arc::clone(&fleet),
-            live.watch(),
+            &live,
             trust.clone(),
+            MAX_STREAMS,
             tasks.clone(),
             shutdown.clone(),
         );

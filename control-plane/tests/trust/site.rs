@@ -56,6 +56,7 @@ impl Site {
             ticket_rotation: TICKET_ROTATION,
             discovery: sluice_control::discovery::Config::default(),
             certificate_lifetime: CERTIFICATE_LIFETIME,
+            max_streams: sluice_control::MAX_STREAMS,
             token: None,
         };
         let control = Control::start(config).await.unwrap();

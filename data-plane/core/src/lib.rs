@@ -6,6 +6,7 @@
 //! only way from a request to a rule.
 
 mod backend;
+mod backoff;
 pub mod balance;
 mod build;
 mod candidate;
@@ -35,6 +36,7 @@ mod unit;
 mod update;
 
 pub use backend::{BackendState, EndpointState};
+pub use backoff::Backoff;
 pub use candidate::CompiledRule;
 pub use choose::{Choice, Extras, Pick, Weights};
 pub use experiment::VariantChoice;

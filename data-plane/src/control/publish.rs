@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sluice_core::Update;
+use sluice_core::{Backoff, Update};
 use sluice_model::Violation;
 use tokio::{
     sync::{mpsc, watch},
@@ -17,7 +17,7 @@ use crate::{
     listen::Ports,
     live::{Generation, Live},
     status::{BoundListener, Status},
-    stream::{Backoff, Held, Order, Outcome, Refused},
+    stream::{Held, Order, Outcome, Refused},
     tls::Builder,
     worker::{Fleet, Loads, Random},
 };
@@ -55,7 +55,7 @@ impl Publisher {
             };
             let outcome = match update {
                 Some(update) => {
-                    backoff.reset();
+                    backoff.reset(Duration::ZERO);
                     // Whatever waited is older than what comes now.
                     waiting = None;
                     Some(self.change(update, &mut waiting).await)

@@ -13,14 +13,11 @@
 
 use std::time::Duration;
 
-use sluice_core::Millis;
+use sluice_core::{Backoff, Millis};
 use sluice_model::Code;
 use sluice_proto::v1::{self, control_message, proxy_message::Body};
 
-use super::{
-    backoff::Backoff,
-    messages::{self, Held, Identity, Refused},
-};
+use super::messages::{self, Held, Identity, Refused};
 
 /// Longest time to connect, and again to be welcomed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -203,7 +200,8 @@ impl Machine {
         match (message, self.state) {
             (control_message::Body::Welcome(welcome), State::Greeting { said: true, .. }) => {
                 self.state = State::Talking;
-                self.backoff.reset();
+                let spread = Duration::from_millis(u64::from(welcome.reconnect_spread_ms));
+                self.backoff.reset(spread);
                 let [least, most] = REPORTS;
                 let wanted = Duration::from_millis(u64::from(welcome.report_interval_ms));
                 let report_interval = wanted.clamp(least, most);

@@ -1,13 +1,11 @@
 //! The stream to the control plane: a state machine that decides, and a task that does.
 
-mod backoff;
 mod machine;
 mod messages;
 mod order;
 mod task;
 
 pub(crate) use self::{
-    backoff::Backoff,
     machine::Outcome,
     messages::{Held, Identity, Refused},
     order::Order,

@@ -1,5 +1,6 @@
 //! Any revision can be rebuilt, and replicas follow.
 
+use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -14,6 +15,8 @@ use crate::model::{Model, Random};
 
 crate::on_both!(
     every_revision_reads_back_as_it_was,
+    the_way_back_leads_to_every_revision,
+    a_way_back_that_is_too_long_or_not_stored_is_none,
     a_resource_keeps_its_age_until_it_is_deleted_and_rollback_restores_it,
     a_store_opened_again_goes_on_in_the_same_history,
     what_is_too_much_or_of_another_history_is_loaded_anew,
@@ -31,6 +34,71 @@ async fn every_revision_reads_back_as_it_was(database: Database) {
     }
     model.compare(&store).await;
     assert_eq!(store.load_at(Revision(61)).await.unwrap(), None);
+}
+
+async fn the_way_back_leads_to_every_revision(database: Database) {
+    let store = database.open().await;
+    let mut model = Model::new();
+    let mut random = Random(0xbacc);
+    for _ in 0..40 {
+        model.step(&store, &mut random).await;
+    }
+    let head = store.head().await.unwrap();
+    let at = async |revision| {
+        store
+            .load_at(Revision(revision))
+            .await
+            .unwrap()
+            .unwrap()
+            .resources
+    };
+    // Also from a revision that is not the newest any more: other replicas go on writing.
+    for from in [head.revision.0, head.revision.0 - 7] {
+        for revision in 0..=from {
+            let start = Point {
+                revision: Revision(from),
+                ..head
+            };
+            let undo = store.undo(start, Revision(revision)).await.unwrap().unwrap();
+            let mut resources: BTreeMap<ResourceKey, StoredResource> = at(from)
+                .await
+                .into_iter()
+                .map(|resource| (resource.key.clone(), resource))
+                .collect();
+            for key in &undo.removals {
+                assert!(resources.remove(key).is_some(), "{key} was not there");
+            }
+            resources.extend(
+                undo.upserts
+                    .into_iter()
+                    .map(|resource| (resource.key.clone(), resource)),
+            );
+            assert!(
+                resources.into_values().eq(at(revision).await),
+                "{from} to {revision}"
+            );
+        }
+    }
+}
+
+async fn a_way_back_that_is_too_long_or_not_stored_is_none(database: Database) {
+    let store = database.open().await;
+    let start = store.head().await.unwrap();
+    let many = (0..10_001).map(|number| (key(&format!("r{number}")), upsert("{}")));
+    store.commit(&write(start, many)).await.unwrap();
+    let head = store.head().await.unwrap();
+    assert_eq!(store.undo(head, start.revision).await.unwrap(), None);
+    assert!(store.undo(head, head.revision).await.unwrap().is_some());
+    let elsewhere = Point {
+        history: HistoryId([7; 16]),
+        ..head
+    };
+    assert_eq!(store.undo(elsewhere, head.revision).await.unwrap(), None);
+    let ahead = Point {
+        revision: Revision(head.revision.0 + 1),
+        ..head
+    };
+    assert_eq!(store.undo(ahead, head.revision).await.unwrap(), None);
 }
 
 async fn a_resource_keeps_its_age_until_it_is_deleted_and_rollback_restores_it(database: Database) {

@@ -68,6 +68,7 @@ impl Site {
             key_file: None,
             ticket_rotation: sluice_control::TICKET_ROTATION,
             discovery: sluice_control::discovery::Config::default(),
+            max_streams: sluice_control::MAX_STREAMS,
             token: Some(token.clone()),
         };
         let control = Control::start(config).await.map_err(StartFailure::from)?;

@@ -44,6 +44,11 @@ impl Site {
     }
 
     fn hello(&mut self, holds: Option<Position>) -> Option<Sent> {
+        self.introduce(holds);
+        self.admit(None)
+    }
+
+    fn introduce(&mut self, holds: Option<Position>) {
         let hello = v1::Hello {
             proxy_id: "edge-1".into(),
             history: holds.map(|_| vec![1; 16]).unwrap_or_default(),
@@ -52,7 +57,6 @@ impl Site {
         };
         let actions = self.say(Body::Hello(hello));
         assert!(matches!(&actions[..], [Action::Join(..)]), "{actions:?}");
-        self.admit(None)
     }
 
     fn admit(&mut self, parked: Option<Parked>) -> Option<Sent> {
@@ -64,7 +68,7 @@ impl Site {
             self.now,
         );
         assert!(matches!(actions.remove(0), Action::Welcome));
-        sent(actions)
+        self.sent(actions)
     }
 
     fn say(&mut self, body: Body) -> Vec<Action> {
@@ -80,7 +84,7 @@ impl Site {
         };
         let mut actions = self.say(Body::Ack(ack));
         assert!(matches!(actions.remove(0), Action::Note(Fact::Applied(..))));
-        sent(actions)
+        self.sent(actions)
     }
 
     /// A refusal; the update that follows it, and whether it was noted.
@@ -105,7 +109,7 @@ impl Site {
         if noted {
             actions.remove(0);
         }
-        (sent(actions), noted)
+        (self.sent(actions), noted)
     }
 
     /// A new revision: the Backend `a` with these endpoints, and one more Backend.
@@ -140,11 +144,26 @@ impl Site {
     }
 
     fn publish(&mut self, world: World) -> Option<Sent> {
+        let actions = self.publish_only(world);
+        self.sent(actions)
+    }
+
+    fn publish_only(&mut self, world: World) -> Vec<Action> {
         self.published = Arc::new(self.published.next(world, self.now));
-        sent(
-            self.machine
-                .on(Event::Published(Arc::clone(&self.published)), self.now),
-        )
+        let published = Event::Published(Arc::clone(&self.published));
+        self.machine.on(published, self.now)
+    }
+
+    /// What is sent, once it is this stream's turn and nothing is found of what has to be looked for.
+    fn sent(&mut self, actions: Vec<Action>) -> Option<Sent> {
+        match &actions[..] {
+            [Action::Find(..)] => {
+                let next = self.machine.on(Event::Found(None), self.now);
+                self.sent(next)
+            }
+            [Action::Queue(_)] => sent(self.machine.on(Event::Turn, self.now)),
+            _ => sent(actions),
+        }
     }
 
     fn newest(&self) -> Position {
@@ -198,13 +217,57 @@ fn a_proxy_gets_the_difference_from_what_it_holds_and_nothing_when_it_is_up_to_d
 }
 
 #[test]
-fn a_position_that_is_not_recent_any_more_is_no_base() {
+fn a_position_that_is_not_recent_any_more_is_looked_for_and_a_base_when_it_is_found() {
     let (mut site, held) = Site::in_step();
+    let version = Arc::clone(&site.published.version);
     for _ in 0..=live::RECENT {
         site.change(NAMED);
     }
     site.machine = Machine::new(Arc::clone(&site.published), site.now);
     assert_eq!(site.hello(Some(held)).unwrap().base, None);
+
+    site.machine = Machine::new(Arc::clone(&site.published), site.now);
+    site.introduce(Some(held));
+    let actions = site.machine.on(Event::Admitted(Admitted::default()), site.now);
+    assert!(
+        matches!(actions[..], [Action::Welcome, Action::Find(_, position)] if position == held),
+        "{actions:?}"
+    );
+    // Nothing is sent while it is looked for, whatever is published meanwhile.
+    let world = site.published.world.clone();
+    assert!(site.publish_only(world).is_empty());
+    let found = sent(site.machine.on(Event::Found(Some(version)), site.now));
+    let target = site.newest();
+    assert_eq!(
+        found,
+        Some(Sent {
+            base: Some(held),
+            target
+        })
+    );
+}
+
+#[test]
+fn everything_is_sent_in_turn_and_leads_to_what_is_newest_then() {
+    let mut site = Site::start();
+    site.introduce(None);
+    let actions = site.machine.on(Event::Admitted(Admitted::default()), site.now);
+    assert!(
+        matches!(actions[..], [Action::Welcome, Action::Queue(_)]),
+        "{actions:?}"
+    );
+    let world = site.published.world.clone();
+    assert!(site.publish_only(world).is_empty(), "asked twice");
+    assert_eq!(site.change(NAMED), None);
+    let target = site.newest();
+    let whole = sent(site.machine.on(Event::Turn, site.now));
+    assert_eq!(whole, Some(Sent { base: None, target }));
+    assert!(site.machine.has_turn());
+    assert_eq!(site.ack(target), None);
+    assert!(!site.machine.has_turn());
+    // A difference needs no turn.
+    assert_eq!(site.change(NAMED).unwrap().base, Some(target));
+    assert!(!site.machine.has_turn());
 }
 
 #[test]

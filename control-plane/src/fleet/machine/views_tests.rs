@@ -42,7 +42,7 @@ impl Site {
         };
         let body = Some(Body::Hello(hello));
         machine.on(Event::Message(v1::ProxyMessage { body }), now);
-        let actions = machine.on(Event::Admitted(Admitted::default()), now);
+        let actions = in_turn(&mut machine, Event::Admitted(Admitted::default()), now);
         let site = Self {
             published,
             machine,
@@ -54,7 +54,7 @@ impl Site {
     fn publish(&mut self, published: Published) -> Vec<Action> {
         self.published = Arc::new(published);
         let event = Event::Published(Arc::clone(&self.published));
-        self.machine.on(event, self.now)
+        in_turn(&mut self.machine, event, self.now)
     }
 
     /// What operators say of the proxy from now on.
@@ -70,8 +70,8 @@ impl Site {
             ..v1::Ack::default()
         };
         let body = Some(Body::Ack(ack));
-        self.machine
-            .on(Event::Message(v1::ProxyMessage { body }), self.now)
+        let event = Event::Message(v1::ProxyMessage { body });
+        in_turn(&mut self.machine, event, self.now)
     }
 
     fn nack(&mut self, position: Position) -> Vec<Action> {
@@ -81,13 +81,22 @@ impl Site {
             ..v1::Nack::default()
         };
         let body = Some(Body::Nack(nack));
-        self.machine
-            .on(Event::Message(v1::ProxyMessage { body }), self.now)
+        let event = Event::Message(v1::ProxyMessage { body });
+        in_turn(&mut self.machine, event, self.now)
     }
 
     fn position(&self, view: &[&str]) -> Position {
         self.published.view(&key(view)).unwrap().position
     }
+}
+
+/// What is done about `event`, where it is always this stream's turn.
+fn in_turn(machine: &mut Machine, event: Event, now: Instant) -> Vec<Action> {
+    let mut actions = machine.on(event, now);
+    if matches!(actions.last(), Some(Action::Queue(_))) {
+        actions.extend(machine.on(Event::Turn, now));
+    }
+    actions
 }
 
 fn change(world: &World, yaml: &str) -> World {
@@ -220,7 +229,7 @@ fn a_newcomer_goes_on_from_where_others_are_whatever_becomes_of_its_start() {
             first: Some(Arc::clone(&first)),
             ..Admitted::default()
         };
-        let actions = site.machine.on(Event::Admitted(admitted), site.now);
+        let actions = in_turn(&mut site.machine, Event::Admitted(admitted), site.now);
         assert_eq!(sent(&actions), Some((None, first.position)));
         let newest = site.published.version.position;
         let (actions, base) = match accepts {

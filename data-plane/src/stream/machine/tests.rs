@@ -60,7 +60,13 @@ impl Script {
 
     fn on(&mut self, event: Event) -> Vec<Action> {
         let now = Millis(self.now);
-        self.machine.on(event, Moment { now, random: 0 })
+        self.machine.on(
+            event,
+            Moment {
+                now,
+                random: u64::MAX,
+            },
+        )
     }
 
     /// Waits until the machine wants to be woken; returns how long that was.

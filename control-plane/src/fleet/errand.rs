@@ -1,0 +1,86 @@
+//! What a stream waits for beside messages: what its proxy holds, and its turn for a whole snapshot.
+
+use std::future::pending;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use sluice_model::{HistoryId, Position};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::machine::Event;
+use crate::live::{Version, Versions};
+
+/// Memory that whole snapshots may take on their way to proxies at a time, in KiB.
+const WHOLE_KIB: usize = 256 * 1024;
+/// What a resource takes as it travels, in bytes, more often more than less.
+const RESOURCE: usize = 512;
+
+/// Turns to send whole snapshots, in the order in which they were asked for. Counted by memory: of a
+/// small table there are many at a time, of a large one a few.
+#[derive(Clone, Debug)]
+pub(super) struct Turns(Arc<Semaphore>);
+
+/// The errands of one stream.
+#[derive(Default)]
+pub(super) struct Errands {
+    finding: Option<BoxFuture<'static, Option<Arc<Version>>>>,
+    queueing: Option<BoxFuture<'static, Option<OwnedSemaphorePermit>>>,
+    turn: Option<OwnedSemaphorePermit>,
+}
+
+impl Turns {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(WHOLE_KIB)))
+    }
+
+    /// The turn for a snapshot of that many resources; never while this closes.
+    async fn take(self, resources: usize) -> Option<OwnedSemaphorePermit> {
+        let kib = (resources * RESOURCE).div_ceil(1024).clamp(1, WHOLE_KIB);
+        let kib = u32::try_from(kib).unwrap_or(u32::MAX);
+        self.0.acquire_many_owned(kib).await.ok()
+    }
+}
+
+impl Errands {
+    /// Begins to look for what the proxy holds.
+    pub(super) fn find(&mut self, versions: Versions, history: HistoryId, position: Position) {
+        self.finding = Some(Box::pin(async move { versions.find(history, position).await }));
+    }
+
+    /// Begins to wait for the turn to send that many resources.
+    pub(super) fn queue(&mut self, turns: Turns, resources: usize) {
+        self.queueing = Some(Box::pin(turns.take(resources)));
+    }
+
+    /// Gives the turn back, if there is one.
+    pub(super) fn done(&mut self) {
+        self.turn = None;
+    }
+
+    /// What comes first. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Event {
+        let Self {
+            finding,
+            queueing,
+            turn,
+        } = self;
+        tokio::select! {
+            found = of(finding) => {
+                *finding = None;
+                Event::Found(found)
+            }
+            permit = of(queueing) => {
+                *queueing = None;
+                *turn = permit;
+                Event::Turn
+            }
+        }
+    }
+}
+
+async fn of<T>(errand: &mut Option<BoxFuture<'static, T>>) -> T {
+    match errand {
+        Some(errand) => errand.await,
+        None => pending().await,
+    }
+}
