@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use sluice_proto::WIRE_VERSION;
 use sluice_proto::v1::fleet_client::FleetClient;
 use sluice_proto::v1::{
-    Ack, ControlMessage, Hello, Nack, Position, ProxyMessage, Update, Violation, control_message,
+    Ack, ControlMessage, Goodbye, Hello, Nack, Position, ProxyMessage, Update, Violation, control_message,
     proxy_message,
 };
 use tokio::sync::mpsc;
@@ -112,6 +112,20 @@ impl FakeProxy {
             .to_control
             .send(message(proxy_message::Body::Nack(nack)))
             .await?)
+    }
+
+    /// Says goodbye and waits for the end of the stream.
+    ///
+    /// # Errors
+    /// When the stream has ended before.
+    pub async fn leave(mut self) -> anyhow::Result<()> {
+        let reason = String::from("it was here to look");
+        let goodbye = proxy_message::Body::Goodbye(Goodbye { reason });
+        self.to_control.send(message(goodbye)).await?;
+        drop(self.to_control);
+        // In good order or not: it is over.
+        while let Ok(Some(_)) = self.from_control.message().await {}
+        Ok(())
     }
 
     /// Waits for `span`, in which nothing may come.

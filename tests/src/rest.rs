@@ -163,8 +163,17 @@ impl Rest {
     /// # Errors
     /// When the answer is not a success; the message holds the whole answer.
     pub async fn receipt(&self, revision: u64, wait: Duration) -> anyhow::Result<Receipt> {
+        self.quorum(revision, 1.0, wait).await
+    }
+
+    /// The receipt of `revision`, waiting up to `wait` until that share of the live fleet has applied
+    /// it.
+    ///
+    /// # Errors
+    /// When the answer is not a success; the message holds the whole answer.
+    pub async fn quorum(&self, revision: u64, share: f64, wait: Duration) -> anyhow::Result<Receipt> {
         let path = format!(
-            "/v1/revisions/{revision}/receipt?wait={}s&quorum=1",
+            "/v1/revisions/{revision}/receipt?wait={}s&quorum={share}",
             wait.as_secs()
         );
         answer(self.request(Method::GET, &path)).await

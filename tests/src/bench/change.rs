@@ -10,9 +10,9 @@ use serde::Serialize;
 
 use super::options::Options;
 use super::sluice::{self, Edge, Site};
-use super::summary::{Percentiles, percentiles};
 use super::table::{HOST, RouteIndex};
 use super::upstream::NAME_HEADER;
+use crate::summary::{Percentiles, percentiles};
 
 /// Longest time a change may take before the run fails.
 const LIVE: Duration = Duration::from_secs(10);

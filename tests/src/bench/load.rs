@@ -8,8 +8,8 @@ use anyhow::Context as _;
 use nix::unistd::Pid;
 use serde::Deserialize;
 
-use super::machine;
 use super::table::{HOST, RouteIndex};
+use crate::machine;
 use crate::process::{self, Process};
 
 /// Prints the outcome as one line of JSON; runs once, after the load.

@@ -6,8 +6,8 @@ use super::change::Changes;
 use super::options::Proxy;
 use super::report::{Memory, Reach, Report};
 use super::rounds::Requests;
-use super::summary::Percentiles;
 use super::table::RouteIndex;
+use crate::summary::Percentiles;
 
 const MIB: f64 = 1_048_576.0;
 

@@ -10,7 +10,6 @@ mod callgrind;
 mod change;
 mod instructions;
 mod load;
-mod machine;
 mod markdown;
 mod options;
 mod report;
@@ -18,7 +17,6 @@ mod rivals;
 mod rounds;
 mod sluice;
 mod subject;
-mod summary;
 mod table;
 mod upstream;
 mod versions;
@@ -31,6 +29,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::report::Report;
 use self::subject::Fleet;
 use self::upstream::Upstreams;
+use crate::machine;
 
 /// Runs the benchmark, or the helper that `options` names, until it is done or SIGINT or SIGTERM
 /// asks it to stop. Every child is gone afterwards.

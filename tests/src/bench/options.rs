@@ -38,7 +38,7 @@ pub struct Options {
     /// Also write all numbers to this file, as JSON.
     #[arg(long)]
     pub json: Option<PathBuf>,
-    /// Also replace tests/bench/RESULTS.md.
+    /// Also replace the part of tests/bench/RESULTS.md that is the benchmark's.
     #[arg(long)]
     pub write: bool,
     /// Something else than the benchmark.

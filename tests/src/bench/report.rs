@@ -1,17 +1,15 @@
 //! What a run found, as numbers: for JSON, and for the tables of `markdown`.
 
-use std::path::PathBuf;
-
 use anyhow::Context as _;
 use serde::Serialize;
 
 use super::change::Changes;
-use super::machine;
 use super::markdown;
 use super::options::{Options, Proxy};
 use super::rounds::{self, Case, Requests};
 use super::subject::Resident;
 use super::versions::{self, Version};
+use crate::{machine, results};
 
 /// Everything a run found.
 #[derive(Debug, Serialize)]
@@ -143,8 +141,7 @@ impl Report {
                 .with_context(|| path.display().to_string())?;
         }
         if options.write {
-            let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("bench/RESULTS.md");
-            std::fs::write(&path, self.markdown()).with_context(|| path.display().to_string())?;
+            results::write(&self.markdown())?;
         }
         Ok(())
     }

@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::load::{Generator, Sample};
 use super::options::{Options, Proxy};
 use super::subject::{Fleet, Subject};
-use super::summary::{Spread, spread};
 use super::table::{RouteIndex, Table};
+use crate::summary::{Spread, spread};
 
 /// Which table, and which of its routes the requests are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -9,13 +9,13 @@ use nix::unistd::Pid;
 use reqwest::header::HOST as HOST_HEADER;
 use serde::Serialize;
 
-use super::machine;
 use super::options::{Options, Proxy};
 use super::rivals::{self, Rival};
 use super::sluice;
 use super::table::{HOST, RouteIndex, Table};
 use super::upstream::{BODY_BYTES, Upstreams};
 use crate::eventually::eventually;
+use crate::machine;
 use crate::process::Process;
 
 /// Longest start-up of a proxy with a large table.

@@ -35,6 +35,7 @@ mod secrets;
 mod slow;
 mod snapshot;
 mod swaps;
+mod swarm;
 mod tls;
 mod told;
 mod trust;

@@ -8,7 +8,7 @@ use nix::time::ClockId;
 use nix::unistd::Pid;
 
 /// Confines this process, and with it all children that do not ask for another core, to `core`.
-pub(super) fn stay_on_core(core: usize) -> anyhow::Result<()> {
+pub(crate) fn stay_on_core(core: usize) -> anyhow::Result<()> {
     let mut cores = CpuSet::new();
     cores.set(core)?;
     sched_setaffinity(Pid::from_raw(0), &cores).with_context(|| format!("core {core}"))
@@ -16,12 +16,12 @@ pub(super) fn stay_on_core(core: usize) -> anyhow::Result<()> {
 
 /// User and system time of all threads of `pid`, the ended ones included, since it started.
 /// The clock counts nanoseconds; `/proc/PID/stat` only counts ticks of 10 ms.
-pub(super) fn cpu_time(pid: Pid) -> anyhow::Result<Duration> {
+pub(crate) fn cpu_time(pid: Pid) -> anyhow::Result<Duration> {
     Ok(Duration::from(ClockId::pid_cpu_clock_id(pid)?.now()?))
 }
 
 /// Resident memory of `pid` in bytes.
-pub(super) fn resident_bytes(pid: Pid) -> anyhow::Result<u64> {
+pub(crate) fn resident_bytes(pid: Pid) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status
         .lines()
@@ -32,7 +32,7 @@ pub(super) fn resident_bytes(pid: Pid) -> anyhow::Result<u64> {
 }
 
 /// Processor, number of cores and kernel, in one line.
-pub(super) fn description() -> anyhow::Result<String> {
+pub(crate) fn description() -> anyhow::Result<String> {
     let cpus = std::fs::read_to_string("/proc/cpuinfo")?;
     let model = cpus
         .lines()

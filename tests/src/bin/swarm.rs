@@ -1,0 +1,8 @@
+//! `cargo run --release -p sluice-tests --bin swarm -- --help`
+
+use clap::Parser as _;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    sluice_tests::swarm::run(sluice_tests::swarm::Options::parse()).await
+}

@@ -1,0 +1,101 @@
+//! A fleet of some size, with all the bad manners that members can have.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use sluice_tests::eventually::eventually;
+use sluice_tests::site::SOON;
+use sluice_tests::swarm::{Crowd, Manner, Stage};
+
+/// More than a control plane remembers.
+const MANY: usize = 80;
+/// Bytes that a change of one weight may take on its way to one proxy; its signature takes 76 of them.
+const ONE_WEIGHT: u64 = 310;
+
+/// Applies that many changes of one weight, one after the other; the last revision.
+async fn change(stage: &mut Stage, count: usize) -> u64 {
+    let mut revision = 0;
+    for _ in 0..count {
+        let document = stage.change();
+        revision = stage.rest().apply(&document, "").await.unwrap().revision;
+    }
+    revision
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_weight_costs_each_proxy_a_few_hundred_bytes_and_is_acknowledged_by_all() {
+    let mut stage = Stage::start(1_000).await.unwrap();
+    let mut crowd = Crowd::new(stage.control.grpc);
+    let newest = crowd.newest().await.unwrap();
+    let all = crowd.join(200, Manner::Prompt, Some(&newest));
+    crowd.all_welcomed(200, SOON).await.unwrap();
+    let before = crowd.traffic();
+    let revision = change(&mut stage, 1).await;
+    let receipt = stage.rest().receipt(revision, SOON).await.unwrap();
+    assert_eq!((receipt.fleet, receipt.applied), (200, 200), "{receipt:?}");
+    crowd.all_at(revision, all, SOON).await.unwrap();
+    let traffic = crowd.traffic().since(before);
+    assert_eq!((traffic.differences, traffic.full), (200, 0));
+    assert!(traffic.received <= 200 * ONE_WEIGHT, "{traffic:?}");
+    crowd.sound().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_deaf_refusing_and_flapping_members_hold_up_nobody_and_all_that_can_end_on_the_newest() {
+    let mut stage = Stage::start(200).await.unwrap();
+    let mut crowd = Crowd::new(stage.control.grpc);
+    let old = crowd.newest().await.unwrap();
+    change(&mut stage, MANY).await;
+    let newest = crowd.newest().await.unwrap();
+    crowd.join(20, Manner::Deaf, Some(&newest));
+    crowd.join(20, Manner::Refusing, Some(&newest));
+    let slow = crowd.join(20, Manner::Slow(Duration::from_millis(300)), Some(&newest));
+    let flapping = crowd.join(20, Manner::Flapping(Duration::from_millis(200)), Some(&newest));
+    let behind = crowd.join(20, Manner::Prompt, Some(&old));
+    let prompt = crowd.join(100, Manner::Prompt, Some(&newest));
+    crowd.all_welcomed(170, SOON).await.unwrap();
+    for _ in 0..5 {
+        let revision = change(&mut stage, 5).await;
+        crowd.all_at(revision, prompt.clone(), SOON).await.unwrap();
+    }
+    let last = change(&mut stage, 1).await;
+    for members in [prompt, behind, slow, flapping] {
+        crowd.all_at(last, members, SOON).await.unwrap();
+    }
+    crowd.sound().unwrap();
+    assert_eq!(
+        crowd.traffic().full,
+        0,
+        "also those far behind get the difference only"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_restart_all_come_back_for_the_difference_only() {
+    let mut stage = Stage::start(200).await.unwrap();
+    let mut crowd = Crowd::new(stage.control.grpc);
+    let old = crowd.newest().await.unwrap();
+    let held = change(&mut stage, MANY).await;
+    let newest = crowd.newest().await.unwrap();
+    let all = crowd.join(100, Manner::Prompt, Some(&newest));
+    crowd.all_welcomed(100, SOON).await.unwrap();
+
+    let lost = crowd.lost();
+    stage = stage.restart().await.unwrap();
+    eventually("everybody noticed", SOON, async || {
+        ensure!(crowd.lost() >= lost + 100, "{} streams were lost", crowd.lost());
+        Ok(())
+    })
+    .await
+    .unwrap();
+    // Proxies that were away while the revisions were made that this process never saw.
+    let behind = crowd.join(20, Manner::Prompt, Some(&old));
+    crowd.all_welcomed(120, SOON).await.unwrap();
+    crowd.all_at(held, behind.clone(), SOON).await.unwrap();
+    let next = change(&mut stage, 1).await;
+    for members in [all, behind] {
+        crowd.all_at(next, members, SOON).await.unwrap();
+    }
+    crowd.sound().unwrap();
+    assert_eq!(crowd.traffic().full, 0);
+}
