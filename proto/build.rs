@@ -3,7 +3,7 @@
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=sluice");
     println!("cargo:rerun-if-changed=etcd");
-    let files = ["snapshot", "fleet", "enrolment"].map(|name| format!("sluice/v1/{name}.proto"));
+    let files = ["snapshot", "fleet", "enrolment", "replica"].map(|name| format!("sluice/v1/{name}.proto"));
     let ours = protox::compile(files, ["."])?;
     tonic_prost_build::configure()
         .bytes(".sluice.v1.Resource.body")

@@ -10,22 +10,26 @@ use sluice_model::Revision;
 use sluice_proto::v1::enrolment_server::EnrolmentServer;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::transport::Server;
-use uuid::Uuid;
 
 use crate::bootstrap;
+use crate::clock;
 use crate::discovery;
-use crate::fleet::{self, Fleet, FleetService, Keeper};
+use crate::fleet::{self, DRAIN, Ends, Exchange, Fleet, FleetService, Keeper};
 use crate::live::Live;
 use crate::rest;
-use crate::store::{KeyFileError, KeyRing, Rewrapped, Store, StoreError};
+use crate::store::{KeyFileError, KeyRing, Replica, Rewrapped, Store, StoreError};
 use crate::trust::{self, Connection, EnrolmentService, Trust, TrustError};
 
 /// How long requests and streams may take to end after a shutdown began.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long a proxy may take to move after it was told to.
+const MOVE: Duration = Duration::from_secs(1);
 /// How often a proxy's connection is pinged, and how long the answer may take: a dead peer is
 /// noticed within 15 seconds, the length of its lease.
 const PING: Duration = Duration::from_secs(10);
@@ -110,6 +114,7 @@ pub struct Running {
     trust: Trust,
     store: Store,
     tasks: TaskTracker,
+    drain: CancellationToken,
     shutdown: CancellationToken,
 }
 
@@ -134,6 +139,7 @@ impl Control {
         let token = bootstrap::token(&store, config.token.as_deref()).await?;
 
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        let drain = CancellationToken::new();
         let live = Live::start(
             store.clone(),
             config.ticket_rotation,
@@ -143,11 +149,25 @@ impl Control {
         )
         .await?;
         let trust = Trust::start(store.clone(), config.certificate_lifetime, &tasks, &shutdown).await?;
-        let fleet = Arc::new(Fleet::new(Uuid::new_v4().to_string()));
-        let mut keeper = Keeper::new(Arc::clone(&fleet), live.clone(), store.clone());
+        let replica = Replica {
+            id: store.replica().to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            admin: admin_address.to_string(),
+            grpc: grpc_address.to_string(),
+            started: clock::wall(),
+        };
+        let fleet = Arc::new(Fleet::new(replica));
+        if store.is_shared() {
+            let exchange = Exchange::begin(Arc::clone(&fleet), store.clone()).await?;
+            tasks.spawn(shutdown.clone().run_until_cancelled_owned(exchange.run()));
+        }
+        let term = watch::Sender::new(None);
+        let mut keeper = Keeper::new(Arc::clone(&fleet), live.clone(), store.clone(), term.subscribe());
         // Before the first newcomer.
         keeper.adopt().await;
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(keeper.run()));
+        let leader = fleet::lead(store.clone(), term);
+        tasks.spawn(shutdown.clone().run_until_cancelled_owned(leader));
         let views = live.clone().keep_views(fleet.views());
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(views));
 
@@ -156,13 +176,17 @@ impl Control {
         let guard = fleet::guard(Arc::clone(&fleet), trust.clone());
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(guard));
 
+        let ends = Ends {
+            drain: drain.clone(),
+            shutdown: shutdown.clone(),
+        };
         let streams = FleetService::new(
             Arc::clone(&fleet),
             &live,
             trust.clone(),
             config.max_streams,
             tasks.clone(),
-            shutdown.clone(),
+            ends,
         );
         let incoming = trust::incoming(grpc, grpc_address, trust.clone(), &tasks, shutdown.clone());
         let enrolment = EnrolmentService::server(trust.clone());
@@ -187,6 +211,7 @@ impl Control {
             trust,
             store,
             tasks,
+            drain,
             shutdown,
         })
     }
@@ -213,9 +238,16 @@ impl Running {
         &self.fleet
     }
 
-    /// Ends it: nothing new is taken, what runs is finished (for 5 seconds at most), and the store is
-    /// closed.
+    /// Ends it: proxies are told to move to another replica if there is one (for 3 seconds at most),
+    /// nothing new is taken, what runs is finished (for 5 seconds at most), and the store is closed.
     pub async fn shutdown(self) {
+        if self.fleet.has_company(Instant::now()) {
+            self.drain.cancel();
+            let moved = tokio::time::timeout(DRAIN + MOVE, self.fleet.emptied()).await;
+            if moved.is_err() {
+                tracing::warn!("some proxies did not move to another control plane");
+            }
+        }
         self.shutdown.cancel();
         if tokio::time::timeout(GRACE, self.tasks.wait()).await.is_err() {
             tracing::warn!("some requests did not end within {GRACE:?}");

@@ -41,21 +41,12 @@ impl Postgres {
     /// # Errors
     /// When no server is installed, or it does not start.
     pub async fn start() -> anyhow::Result<Self> {
-        let directory = tempfile::Builder::new().prefix("sluice-pg-").tempdir()?;
         let mut postgres = Self {
             binaries: installed()?,
-            directory,
+            directory: private_directory()?,
             port: 0,
             server: None,
         };
-        if let Some(user) = other_user()? {
-            chown(
-                postgres.directory.path(),
-                Some(user.uid.as_raw()),
-                Some(user.gid.as_raw()),
-            )?;
-        }
-        std::fs::set_permissions(postgres.directory.path(), Permissions::from_mode(0o700))?;
         let mut initdb = postgres.tool("initdb")?;
         initdb
             .arg("--pgdata")
@@ -80,6 +71,57 @@ impl Postgres {
         postgres.port = free_port()?;
         postgres.start_again().await?;
         Ok(postgres)
+    }
+
+    /// A second server that follows this one. If `synchronous`, no commit is acknowledged from now on
+    /// that it does not have.
+    ///
+    /// # Errors
+    /// When it does not start or follow.
+    pub async fn standby(&self, synchronous: bool) -> anyhow::Result<Self> {
+        let directory = private_directory()?;
+        let mut standby = Self {
+            binaries: self.binaries.clone(),
+            directory,
+            port: free_port()?,
+            server: None,
+        };
+        let mut backup = standby.tool("pg_basebackup")?;
+        backup.arg("--pgdata").arg(standby.data());
+        backup.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"]);
+        backup.args(["--dbname", &self.url()]);
+        run(backup)?;
+        standby.start_again().await?;
+        if synchronous {
+            self.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")?;
+            self.sql("SELECT pg_reload_conf()")?;
+        }
+        let state = if synchronous { "sync" } else { "async" };
+        eventually("the standby follows", WAIT, async || {
+            let states = self.sql("SELECT sync_state FROM pg_stat_replication WHERE state = 'streaming'")?;
+            ensure!(states == state, "{states:?}");
+            Ok(())
+        })
+        .await?;
+        Ok(standby)
+    }
+
+    /// Makes the standby a server of its own.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn promote(&self) -> anyhow::Result<()> {
+        self.sql("SELECT pg_promote()").map(drop)
+    }
+
+    /// Runs a client program of the installation on this server's database; what it prints.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn client(&self, program: &str, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut client = Command::new(self.binaries.join(program));
+        client.args(["--dbname", &self.url()]).args(arguments);
+        run(client)
     }
 
     /// Where clients connect, as the superuser.
@@ -238,6 +280,17 @@ impl Drop for Postgres {
             let _ = run(stop);
         }
     }
+}
+
+/// A directory of the user that the server runs as.
+fn private_directory() -> anyhow::Result<TempDir> {
+    let directory = tempfile::Builder::new().prefix("sluice-pg-").tempdir()?;
+    if let Some(user) = other_user()? {
+        let (user, group) = (user.uid.as_raw(), user.gid.as_raw());
+        chown(directory.path(), Some(user), Some(group))?;
+    }
+    std::fs::set_permissions(directory.path(), Permissions::from_mode(0o700))?;
+    Ok(directory)
 }
 
 /// The newest installation.

@@ -107,6 +107,8 @@ pub struct AppliedMs {
     pub p99: f64,
     /// Slowest proxy.
     pub max: f64,
+    /// How many were timed.
+    pub proxies: u64,
 }
 
 impl Rest {

@@ -81,12 +81,27 @@ impl ControlPlane {
     /// # Errors
     /// When it does not say where it listens.
     pub async fn start_at(
-        mut command: Command,
+        command: Command,
         database_url: &str,
         token: &str,
         grpc: SocketAddr,
     ) -> anyhow::Result<Self> {
-        command.args(["--database-url", database_url, "--admin", "127.0.0.1:0"]);
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self::start_on(command, database_url, token, free, grpc).await
+    }
+
+    /// Starts one whose REST interface is at `admin`, and whose proxies connect at `grpc`.
+    ///
+    /// # Errors
+    /// When it does not say where it listens.
+    pub async fn start_on(
+        mut command: Command,
+        database_url: &str,
+        token: &str,
+        admin: SocketAddr,
+        grpc: SocketAddr,
+    ) -> anyhow::Result<Self> {
+        command.args(["--database-url", database_url, "--admin", &admin.to_string()]);
         command.args(["--grpc", &grpc.to_string()]);
         command.env("SLUICE_TOKEN", token);
         let mut process = Process::spawn("sluice-control", command)?;
@@ -144,16 +159,30 @@ impl DataPlane {
     /// # Errors
     /// When it does not say where its admin endpoint listens.
     pub async fn start(
-        mut command: Command,
+        command: Command,
         id: &str,
         control: SocketAddr,
         directory: &Path,
     ) -> anyhow::Result<Self> {
+        Self::start_with(command, id, &[control], directory).await
+    }
+
+    /// As [`DataPlane::start`], with several control planes to choose from.
+    ///
+    /// # Errors
+    /// When it does not say where its admin endpoint listens.
+    pub async fn start_with(
+        mut command: Command,
+        id: &str,
+        control: &[SocketAddr],
+        directory: &Path,
+    ) -> anyhow::Result<Self> {
+        let control: Vec<_> = control.iter().map(ToString::to_string).collect();
         let state = directory.join(id);
         std::fs::create_dir_all(&state)?;
         command.args([
             "--control",
-            &control.to_string(),
+            &control.join(","),
             "--id",
             id,
             "--admin",

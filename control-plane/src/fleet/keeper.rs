@@ -1,18 +1,20 @@
-//! Keeps beyond this process what it knows of the fleet: receipts, and where newcomers start; and
-//! notices leases and views that run out.
+//! Keeps beyond this process what it knows of the fleet: where newcomers start, and, as the leader,
+//! receipts; notices leases and views that run out; asks the store about what proxies know and it may
+//! not. The leader also takes away what replicas left behind.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_model::Revision;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::registry::Fleet;
 use crate::clock;
 use crate::compile::ViewKey;
 use crate::live::{Live, Published, Version};
-use crate::store::{Fallback, Store, StoreError, StoredReceipt};
+use crate::store::{Epoch, Fallback, Store, StoreError, StoredReceipt};
 
 /// How often leases are looked at, and at most how often anything is stored.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -23,6 +25,8 @@ pub struct Keeper {
     fleet: Arc<Fleet>,
     live: Live,
     store: Store,
+    /// This replica's term, while it leads.
+    term: watch::Receiver<Option<Epoch>>,
     /// The fallbacks that this process wrote last: only their changes are written.
     told: BTreeMap<ViewKey, Fallback>,
     /// Those of all replicas, as they were read last.
@@ -30,12 +34,13 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// A keeper of what `fleet` knows.
-    pub fn new(fleet: Arc<Fleet>, live: Live, store: Store) -> Self {
+    /// A keeper of what `fleet` knows, with the leader's duties in each `term` that is this replica's.
+    pub fn new(fleet: Arc<Fleet>, live: Live, store: Store, term: watch::Receiver<Option<Epoch>>) -> Self {
         Self {
             fleet,
             live,
             store,
+            term,
             told: BTreeMap::new(),
             read: BTreeMap::new(),
         }
@@ -46,13 +51,18 @@ impl Keeper {
         loop {
             tokio::time::sleep(PERIOD).await;
             let published = self.live.published();
-            self.keep_receipts(&published).await;
+            let epoch = self.term.borrow().clone();
+            if let Some(epoch) = epoch {
+                self.keep_receipts(&published, &epoch).await;
+                self.remove_dead(&epoch).await;
+            }
+            self.ask_what_is_ahead().await;
             if let Err(error) = self.keep_fallbacks(&published).await {
                 tracing::warn!(%error, "where newcomers start is not stored");
             }
             self.adopt().await;
             self.fleet.forget_views(Instant::now());
-            if self.fleet.has_broken() {
+            if self.fleet.has_broken(Instant::now()) {
                 self.fleet.announce();
             }
         }
@@ -91,18 +101,46 @@ impl Keeper {
         Ok(())
     }
 
-    async fn keep_receipts(&self, published: &Published) {
+    /// Stores each receipt when it is complete, or when a newer revision leaves it behind: one row
+    /// per revision and state, however large the fleet.
+    async fn keep_receipts(&self, published: &Published, epoch: &Epoch) {
         let updated_at = clock::wall();
         let receipts = self.fleet.unkept(published, Instant::now()).into_iter();
         let receipts = receipts.map(|receipt| {
             // Numbers and names: there is nothing in it that JSON cannot hold.
             let summary = serde_json::to_string(&receipt).unwrap_or_default();
-            let stored = StoredReceipt { summary, updated_at };
+            let stored = StoredReceipt {
+                summary,
+                updated_at,
+                complete: receipt.is_complete(),
+            };
             (Revision(receipt.revision), stored)
         });
         let receipts: Vec<_> = receipts.collect();
-        if let Err(error) = self.store.put_receipts(&receipts).await {
+        if let Err(error) = self.store.put_receipts(epoch, &receipts).await {
             tracing::warn!(receipts = receipts.len(), %error, "receipts are not stored");
+        }
+    }
+
+    async fn remove_dead(&self, epoch: &Epoch) {
+        for (id, beat) in self.fleet.dead(Instant::now()) {
+            match self.store.remove_replica(epoch, &id, beat).await {
+                Ok(true) => tracing::info!(replica = id, "a control plane is gone for good"),
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(replica = id, %error, "what a control plane left is not removed");
+                }
+            }
+        }
+    }
+
+    async fn ask_what_is_ahead(&self) {
+        let Some(ahead) = self.fleet.take_ahead() else {
+            return;
+        };
+        if let Err(error) = self.store.witness(ahead).await {
+            let (history, revision) = (ahead.history, ahead.revision);
+            tracing::warn!(%history, %revision, %error, "a proxy is ahead of the store, which does not answer");
         }
     }
 

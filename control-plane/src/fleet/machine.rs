@@ -7,6 +7,8 @@
 //! - The proxy speaks first. Until it is let in nothing is sent.
 //! - One update is in flight at a time; the next one goes to the newest version then, so what lies
 //!   between is skipped and nothing queues.
+//! - A proxy never goes back within a history: one that is ahead of what is published here waits until
+//!   that is behind no more, or has another history.
 //! - An update starts from what the proxy acknowledged. What it says it holds when it comes may be
 //!   older than what is in memory: then that is looked for first.
 //! - When that is not found everything is sent, and for that the stream waits for its turn: whole
@@ -147,6 +149,8 @@ pub(super) struct Machine {
     /// Whether it is being looked for.
     seeking: bool,
     turn: Turn,
+    /// What the proxy says it has.
+    said: Option<(HistoryId, Revision)>,
     in_flight: Option<Arc<Version>>,
     /// What the proxy tries by itself to apply.
     waiting: Option<Arc<Version>>,
@@ -173,6 +177,7 @@ impl Machine {
             sought: None,
             seeking: false,
             turn: Turn::Unasked,
+            said: None,
             in_flight: None,
             waiting: None,
             refused: None,
@@ -248,6 +253,7 @@ impl Machine {
         };
         self.phase = Phase::Introduced;
         self.deadline = None;
+        self.said = holds.map(|(history, position)| (history, position.revision));
         self.held = holds.and_then(|(history, position)| self.published.find(history, position).cloned());
         self.sought = holds.filter(|_| self.held.is_none());
         let labels = hello.labels.iter();
@@ -301,6 +307,7 @@ impl Machine {
 
     fn ack(&mut self, ack: v1::Ack) -> Result<Vec<Action>, Closed> {
         let (history, position) = read(&ack.history, ack.position.as_ref())?;
+        self.said = Some((history, position.revision));
         let is_it = |version: &mut Arc<Version>| version.history == history && version.position == position;
         if let Some(target) = self.in_flight.take_if(is_it) {
             self.deadline = None;
@@ -397,6 +404,10 @@ impl Machine {
             return can_begin.then_some(Action::Find(history, position));
         }
         let target = self.start().or_else(|| self.target())?;
+        let is_ahead = |(history, revision)| history == target.history && revision > target.position.revision;
+        if self.said.is_some_and(is_ahead) {
+            return None;
+        }
         let is_target =
             |version: &Arc<Version>| version.history == target.history && version.position == target.position;
         if [&self.held, &self.waiting, &self.refused]

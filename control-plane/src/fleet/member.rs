@@ -40,6 +40,8 @@ pub(super) struct Member {
     pub(super) view: ViewKey,
     /// Who it is for certain.
     pub(super) peer: Peer,
+    /// Of several replicas that know it the one with the highest claim has it.
+    pub(super) claim: u64,
     /// When its stream broke; `None` while it is connected.
     pub(super) broken: Option<Instant>,
     /// When this process was first heard of.
@@ -57,7 +59,7 @@ pub(super) struct Member {
 }
 
 /// What a proxy refused last, until it applies something.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Refused {
     pub(super) history: HistoryId,
     pub(super) revision: Revision,
@@ -81,6 +83,7 @@ impl Member {
             displace: joining.displace,
             peer: joining.peer,
             view: joining.view,
+            claim: 1,
             broken: None,
             joined: now,
             since,
@@ -110,6 +113,26 @@ impl Member {
             Peer::Proxy(proxy) => Some(proxy),
             Peer::Local | Peer::Stranger => None,
         }
+    }
+
+    /// Goes on where it was on another replica, as that tells of it. A process that came in its place
+    /// displaced it there.
+    pub(super) fn take_over(&mut self, elsewhere: &Self) {
+        self.claim = self.claim.max(elsewhere.claim + 1);
+        if elsewhere.instance != self.instance {
+            self.displaced = self
+                .displaced
+                .max(elsewhere.displaced + u64::from(elsewhere.broken.is_none()));
+            return;
+        }
+        self.joined = self.joined.min(elsewhere.joined);
+        self.since = self.since.min(elsewhere.since);
+        self.displaced = self.displaced.max(elsewhere.displaced);
+        let refusal = elsewhere
+            .refusal
+            .as_ref()
+            .filter(|_| elsewhere.holds == self.holds);
+        self.refusal = self.refusal.take().or(refusal.cloned());
     }
 
     /// Whether it counts: its stream stands, or broke less than [`LEASE`] ago.

@@ -2,17 +2,23 @@
 //!
 //! Three kinds of state are kept apart: what is live ([`crate::live`]), one stream's protocol
 //! ([`machine`], pure), and what is known of all proxies ([`Fleet`], in memory and rebuilt from
-//! what proxies say when they connect).
+//! what proxies say when they connect). Replicas tell each other of their proxies ([`Exchange`]), so
+//! that each of them knows the whole fleet.
 
+mod asked;
 mod census;
 mod encode;
 mod errand;
+mod exchange;
 mod good;
 mod guard;
 mod keeper;
+mod leader;
 mod machine;
 mod member;
 mod metrics;
+mod parts;
+mod peers;
 mod receipt;
 mod registry;
 mod service;
@@ -20,12 +26,18 @@ mod stream;
 mod telemetry;
 mod timing;
 mod view;
+mod whole;
 
+pub use exchange::Exchange;
 pub use guard::guard;
 pub use keeper::Keeper;
+pub use leader::lead;
 pub use metrics::FleetCollector;
 pub use receipt::{AppliedMs, Quorum, QuorumError, Receipt, Refusal};
 pub use registry::{Fleet, JoinError};
 pub use service::FleetService;
+pub(crate) use stream::DRAIN;
+pub use stream::Ends;
 pub use telemetry::TrafficView;
 pub use view::{Authentication, Forget, ListenerView, ProxyDetail, ProxyState, ProxyView, RefusalView};
+pub use whole::ReplicaView;

@@ -1,6 +1,5 @@
 //! Receipts: which proxies run a revision, how fast, and who refused it and why.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -65,6 +64,9 @@ pub struct AppliedMs {
     pub p99: f64,
     /// The slowest proxy.
     pub max: f64,
+    /// How many proxies were timed.
+    #[serde(default)]
+    pub proxies: usize,
 }
 
 /// The share of the fleet that has to apply a revision: above 0 and at most 1.
@@ -114,11 +116,12 @@ impl fmt::Display for Quorum {
 }
 
 impl Receipt {
-    /// The receipt of `revision` over `members`, without times. `head` is the newest revision.
-    pub(super) fn of(
+    /// The receipt of `revision` over `members`, who come by id, without times. `head` is the newest
+    /// revision.
+    pub(super) fn of<'a>(
         revision: Revision,
         head: (HistoryId, Revision),
-        members: &BTreeMap<String, Member>,
+        members: impl Iterator<Item = (&'a String, &'a Member)>,
         now: Instant,
     ) -> Self {
         let mut receipt = Self {
@@ -133,7 +136,7 @@ impl Receipt {
             superseded: revision < head.1,
             applied_ms: None,
         };
-        for (id, member) in members.iter().filter(|(_, member)| member.is_live(now)) {
+        for (id, member) in members.filter(|(_, member)| member.is_live(now)) {
             receipt.add(id, member, revision, head.0);
         }
         receipt
@@ -168,6 +171,22 @@ impl Receipt {
                 }
             }
         }
+    }
+
+    /// Adds the receipt of the same revision over other proxies.
+    pub(super) fn add_up(&mut self, other: Self) {
+        self.fleet += other.fleet;
+        self.applied += other.applied;
+        self.refused_count += other.refused_count;
+        self.retrying_count += other.retrying_count;
+        self.pending_count += other.pending_count;
+        // Each list has the first of its proxies, so the first of all are among them.
+        self.refused.extend(other.refused);
+        self.refused.sort_by(|a, b| a.proxy.cmp(&b.proxy));
+        self.refused.truncate(MAX_NAMES);
+        self.pending.extend(other.pending);
+        self.pending.sort();
+        self.pending.truncate(MAX_NAMES);
     }
 
     /// Whether every proxy has it. An empty fleet has nothing.

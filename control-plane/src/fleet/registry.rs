@@ -16,31 +16,46 @@ use tokio_util::sync::CancellationToken;
 
 use super::good::Verdicts;
 use super::machine::Admitted;
-use super::member::{self, Member, Refused};
+use super::member::{self, LEASE, Member, Refused};
 use super::metrics::Traffic;
-use super::receipt::{Quorum, Receipt};
-use super::timing::{Kept, Timings};
-use super::view::{Forget, ProxyDetail, ProxyView};
+use super::parts::Unsaid;
+use super::peers::Peers;
+use super::timing::Timings;
 use crate::clock;
 use crate::compile::ViewKey;
 use crate::live::{Published, Version};
-use crate::store::Fallback;
+use crate::store::{Fallback, Point, Replica};
 use crate::trust::{Peer, Stranger};
 
 /// Proxies that are known at a time, the lost ones included.
 const MAX_PROXIES: usize = 50_000;
 /// Proxies that may come back in a millisecond: what a control plane on two cores takes in with ease.
 const RECONNECTS_PER_MS: usize = 4;
-/// Of the time that it takes to make a receipt, how much more passes before those who wait for one ask
-/// for it again. With thousands of proxies an ack comes every few microseconds and a receipt takes a
-/// millisecond.
-const RECEIPT_PAUSE: u32 = 9;
+/// For how long the others are told again that a lease ran out.
+const JUST: Duration = Duration::from_secs(3);
 /// Warnings of a proxy that are kept.
 const MAX_WARNINGS: usize = 100;
 
 /// One stream of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct StreamId(u64);
+
+impl StreamId {
+    /// The stream of this number, of another process.
+    pub(super) fn of(number: u64) -> Self {
+        Self(number)
+    }
+
+    pub(super) fn number(self) -> u64 {
+        self.0
+    }
+
+    /// A part of `span` that spreads streams evenly over it (Fibonacci hashing).
+    pub(super) fn share_of(self, span: Duration) -> Duration {
+        let spread = self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        span.mul_f64(spread as f64 / 2f64.powi(32))
+    }
+}
 
 impl fmt::Display for StreamId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,7 +90,7 @@ pub enum JoinError {
 /// The fleet as far as it is connected to this control plane.
 #[derive(Debug)]
 pub struct Fleet {
-    control_id: String,
+    replica: Replica,
     streams: AtomicU64,
     known: Mutex<Known>,
     changed: watch::Sender<()>,
@@ -83,32 +98,48 @@ pub struct Fleet {
     views: watch::Sender<BTreeSet<ViewKey>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Known {
     pub(super) members: BTreeMap<String, Member>,
     /// The proxy at the other end of each stream.
     streams: HashMap<StreamId, String>,
-    timings: Timings,
+    pub(super) timings: Timings,
     verdicts: Verdicts,
+    /// What the other replicas tell of their proxies.
+    pub(super) peers: Peers,
+    /// What they were not told yet.
+    pub(super) unsaid: Unsaid,
+    /// What a proxy runs that is not published here yet: the store is behind, or has lost it.
+    ahead: Option<Point>,
     /// Of all proxies together, those that left included: counters never go down.
     pub(super) traffic: Traffic,
 }
 
 impl Fleet {
-    /// A fleet without proxies, watched by the control plane of this name.
-    pub fn new(control_id: String) -> Self {
+    /// A fleet without proxies, watched by this control plane.
+    pub fn new(replica: Replica) -> Self {
         let changed = watch::Sender::new(());
         Self {
-            control_id,
+            replica,
             streams: AtomicU64::new(0),
-            known: Mutex::default(),
+            known: Mutex::new(Known {
+                members: BTreeMap::new(),
+                streams: HashMap::new(),
+                timings: Timings::default(),
+                verdicts: Verdicts::default(),
+                peers: Peers::default(),
+                unsaid: Unsaid::EVERYTHING,
+                ahead: None,
+                traffic: Traffic::default(),
+            }),
             changed,
             views: watch::Sender::default(),
         }
     }
 
-    pub(super) fn control_id(&self) -> &str {
-        &self.control_id
+    /// The control plane whose proxies these are.
+    pub(super) fn replica(&self) -> &Replica {
+        &self.replica
     }
 
     /// Over how long the proxies should spread their first attempts when they lose their streams all
@@ -134,6 +165,7 @@ impl Fleet {
             member.view = view.clone();
             member.refusal = None;
             self.want(view);
+            known.unsaid.standing();
         }
         drop(known);
         self.announce();
@@ -176,13 +208,13 @@ impl Fleet {
             return Err(JoinError::OutOfBounds);
         }
         let mut known = self.lock();
-        known.timings.observe(published);
+        known.observe(published);
         let before = known.members.remove(&hello.proxy_id);
         if before.is_none() {
             known.make_room(now)?;
         }
-        let (stream, view) = (joining.stream, joining.view.clone());
-        let first = match joining.holds {
+        let (stream, view, holds) = (joining.stream, joining.view.clone(), joining.holds);
+        let first = match holds {
             None => known.start(&view, published, now),
             Some(_) => None,
         };
@@ -190,6 +222,7 @@ impl Fleet {
         if let Some(before) = before {
             before.displace.cancel();
             let held = before.holds;
+            member.claim = before.claim;
             if before.instance == member.instance {
                 member.resume(before);
                 known.timings.moved_within(&member, held, published, now);
@@ -197,6 +230,11 @@ impl Fleet {
                 member.displaced = before.displaced + u64::from(before.broken.is_none());
             }
         }
+        if let Some(elsewhere) = known.peers.take(&hello.proxy_id) {
+            member.take_over(elsewhere);
+        }
+        known.unsaid.roster(&hello.proxy_id);
+        known.note_ahead(holds, published);
         let parked = member.refusal.as_ref().and_then(Refused::parked);
         tracing::info!(proxy = hello.proxy_id, %stream, version = hello.version, "proxy connected");
         known.streams.insert(stream, hello.proxy_id.clone());
@@ -217,17 +255,22 @@ impl Fleet {
         now: Instant,
     ) {
         let mut known = self.lock();
-        known.timings.observe(published);
+        known.observe(published);
         let Known {
             members,
             streams,
             timings,
             verdicts,
+            unsaid,
             ..
         } = &mut *known;
-        let Some((_, member)) = find(members, streams, stream) else {
+        let Some((id, member)) = find(members, streams, stream) else {
             return;
         };
+        unsaid.standing();
+        if ack.listeners != member.listeners || ack.warnings != member.warnings {
+            unsaid.roster(id);
+        }
         let before = member.holds.replace(target);
         member.refusal = None;
         member.build_us = ack.build_us;
@@ -256,6 +299,7 @@ impl Fleet {
         if let Some(view) = view {
             known.verdicts.refused(&view, history, revision);
         }
+        known.unsaid.standing();
         drop(known);
         self.announce();
     }
@@ -278,6 +322,7 @@ impl Fleet {
         let id = known.find(stream).map(|(id, _)| id.to_owned());
         if let Some(id) = id {
             known.members.remove(&id);
+            known.unsaid.roster(&id);
             tracing::info!(proxy = id, "proxy said goodbye");
         }
         drop(known);
@@ -290,102 +335,48 @@ impl Fleet {
         if let Some((id, member)) = known.find(stream) {
             member.broken = Some(now);
             tracing::info!(proxy = id, "stream of the proxy broke");
+            known.unsaid.standing();
         }
         known.streams.remove(&stream);
         drop(known);
         self.announce();
     }
 
-    /// Takes a proxy off the list. One that is connected is cut off, and may come back.
-    pub fn forget(&self, id: &str) -> Forget {
-        let removed = self.lock().members.remove(id);
-        let Some(member) = removed else {
-            return Forget::Unknown;
-        };
-        member.displace.cancel();
-        self.announce();
-        Forget::Done
-    }
-
     /// Cuts the streams of proxies whose certificates do not `stand` any more; they count no longer.
     pub(super) fn expel(&self, stand: impl Fn(&ProxyPeer) -> Result<(), Stranger>) {
-        let mut known = self.lock();
-        let before = known.members.len();
+        let mut guard = self.lock();
+        let known = &mut *guard;
+        let mut is_changed = false;
         known.members.retain(|id, member| {
             let Some(Err(reason)) = member.proxy().map(&stand) else {
                 return true;
             };
             tracing::warn!(proxy = id, %reason, "proxy cut off");
             member.displace.cancel();
+            known.unsaid.roster(id);
+            is_changed = true;
             false
         });
-        let is_changed = known.members.len() != before;
-        drop(known);
+        drop(guard);
         if is_changed {
             self.announce();
         }
     }
 
-    /// Every proxy, by id.
-    pub fn proxies(&self, published: &Published, now: Instant) -> Vec<ProxyView> {
-        let known = self.lock();
-        known
-            .members
-            .iter()
-            .map(|(id, member)| ProxyView::of(id, member, published, now))
-            .collect()
-    }
-
-    /// One proxy, with what it reports.
-    pub fn proxy(&self, id: &str, published: &Published, now: Instant) -> Option<ProxyDetail> {
-        let known = self.lock();
-        known.members.get(id).map(|member| ProxyDetail {
-            proxy: ProxyView::of(id, member, published, now),
-            telemetry: member.telemetry.view(),
-        })
-    }
-
-    /// The receipt of `revision` as it is now.
-    pub fn receipt(&self, revision: Revision, published: &Published, now: Instant) -> Receipt {
+    /// Whether there are proxies without a stream, or replicas that say nothing: their leases run out
+    /// by themselves, which those who wait have to be told of.
+    pub(super) fn has_broken(&self, now: Instant) -> bool {
         let mut known = self.lock();
-        known.timings.observe(published);
-        known.receipt(revision, published, now)
-    }
-
-    /// Whether this process saw `revision` being made, so that [`Fleet::receipt`] knows its times.
-    pub fn is_timed(&self, revision: Revision, published: &Published) -> bool {
-        let mut known = self.lock();
-        known.timings.observe(published);
-        known.timings.get(revision).is_some()
-    }
-
-    /// The receipt of `revision` once `quorum` is decided, or after `patience`.
-    pub async fn wait(
-        &self,
-        revision: Revision,
-        quorum: Quorum,
-        patience: Duration,
-        mut published: watch::Receiver<Arc<Published>>,
-    ) -> Receipt {
-        let end = Instant::now() + patience;
-        let mut changed = self.changed.subscribe();
-        loop {
-            let now = Arc::clone(&published.borrow_and_update());
-            let began = Instant::now();
-            let receipt = self.receipt(revision, &now, began);
-            if quorum.is_decided(&receipt) {
-                return receipt;
-            }
-            let rested = Instant::now() + began.elapsed() * RECEIPT_PAUSE;
-            tokio::select! {
-                () = tokio::time::sleep_until(end) => return receipt,
-                // Both senders live as long as the control plane does.
-                Ok(()) = changed.changed() => {}
-                Ok(()) = published.changed() => {}
-                else => return receipt,
-            }
-            tokio::time::sleep_until(rested.min(end)).await;
+        let away = |member: &Member| member.broken.map(|broken| now.saturating_duration_since(broken));
+        let (mut broken, mut lost) = (false, false);
+        for away in known.members.values().filter_map(away) {
+            broken = true;
+            lost |= (LEASE..LEASE + JUST).contains(&away);
         }
+        if lost {
+            known.unsaid.standing();
+        }
+        broken || known.peers.has_silent(now)
     }
 
     /// Where newcomers of views start whose newest revision is refused.
@@ -404,45 +395,24 @@ impl Fleet {
         }
     }
 
-    /// Whether there are proxies without a stream: their leases run out by themselves, which those
-    /// who wait have to be told of.
-    pub(super) fn has_broken(&self) -> bool {
-        self.lock().members.values().any(|member| member.broken.is_some())
+    /// What a proxy said that it runs although it was not published here, if that was not asked before.
+    pub(super) fn take_ahead(&self) -> Option<Point> {
+        self.lock().ahead.take()
+    }
+
+    /// Whether a proxy is connected here.
+    pub(super) fn has_streams(&self) -> bool {
+        !self.lock().streams.is_empty()
+    }
+
+    /// Wakes whoever follows what is known.
+    pub(super) fn follow(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// Wakes those who wait for a receipt.
     pub(super) fn announce(&self) {
         self.changed.send_replace(());
-    }
-
-    /// Receipts that should be stored now: complete ones, and those that a newer revision left
-    /// behind. Each is returned at most twice.
-    pub(super) fn unkept(&self, published: &Published, now: Instant) -> Vec<Receipt> {
-        let (history, head) = (published.version.history, published.revision());
-        let mut due = Vec::new();
-        {
-            let mut known = self.lock();
-            known.timings.observe(published);
-            let Known { members, timings, .. } = &mut *known;
-            let live = members.values().filter(|member| member.is_live(now));
-            // What the last of them has, all have; of an empty fleet nobody has anything.
-            let all_have = live.map(|member| member.revision_in(history)).min().flatten();
-            for (revision, timing) in timings.iter_mut() {
-                let reached = match (Some(revision) <= all_have, revision < head) {
-                    (true, _) => Kept::Complete,
-                    (false, true) => Kept::Superseded,
-                    (false, false) => Kept::Nothing,
-                };
-                if reached > timing.kept {
-                    timing.kept = reached;
-                    due.push(revision);
-                }
-            }
-        }
-        // One at a time: acks come in between.
-        due.into_iter()
-            .map(|revision| self.lock().receipt(revision, published, now))
-            .collect()
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Known> {
@@ -477,11 +447,16 @@ impl Known {
         running * 2 > all
     }
 
-    fn receipt(&self, revision: Revision, published: &Published, now: Instant) -> Receipt {
-        let head = (published.version.history, published.revision());
-        let mut receipt = Receipt::of(revision, head, &self.members, now);
-        receipt.applied_ms = self.timings.get(revision).and_then(|timing| timing.percentiles());
-        receipt
+    fn note_ahead(&mut self, holds: Option<(HistoryId, Position)>, published: &Published) {
+        let Some((history, position)) = holds else { return };
+        let known = self.ahead.filter(|known| known.history == history);
+        let least = known.map_or(published.revision(), |known| known.revision);
+        if history == published.version.history && position.revision > least {
+            self.ahead = Some(Point {
+                history,
+                revision: position.revision,
+            });
+        }
     }
 
     /// Room for one more: whoever is lost for longest goes.
@@ -495,6 +470,7 @@ impl Known {
             .map(|(id, _)| id.clone());
         let oldest = oldest.ok_or(JoinError::Full)?;
         self.members.remove(&oldest);
+        self.unsaid.roster(&oldest);
         Ok(())
     }
 }

@@ -11,7 +11,6 @@ use prost::Message as _;
 use sluice_proto::v1;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::body::Body;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf};
@@ -22,7 +21,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::encode::Encoder;
 use super::errand::Turns;
 use super::registry::Fleet;
-use super::stream::{Common, Stream};
+use super::stream::{Common, Ends, Stream};
 use crate::live::{Live, Published};
 use crate::trust::{self, Peer, Stranger, Trust};
 
@@ -52,19 +51,19 @@ struct Shared {
     trust: Trust,
     streams: Arc<Semaphore>,
     tasks: TaskTracker,
-    shutdown: CancellationToken,
+    ends: Ends,
 }
 
 impl FleetService {
     /// A service of what is live, for at most `max_streams` streams at a time. Streams run on `tasks`
-    /// and end with `shutdown`.
+    /// and end as `ends` says.
     pub fn new(
         fleet: Arc<Fleet>,
         live: &Live,
         trust: Trust,
         max_streams: usize,
         tasks: TaskTracker,
-        shutdown: CancellationToken,
+        ends: Ends,
     ) -> Self {
         let common = Common {
             fleet,
@@ -80,7 +79,7 @@ impl FleetService {
                 trust,
                 streams,
                 tasks,
-                shutdown,
+                ends,
             }),
         }
     }
@@ -95,7 +94,7 @@ impl FleetService {
         if peer == Peer::Stranger {
             return Err(trust::stranger(Stranger::NoCertificate));
         }
-        if shared.shutdown.is_cancelled() {
+        if shared.ends.drain.is_cancelled() || shared.ends.shutdown.is_cancelled() {
             return Err(Status::unavailable("the control plane is shutting down"));
         }
         let permit = Arc::clone(&shared.streams).try_acquire_owned();
@@ -108,9 +107,9 @@ impl FleetService {
             (shared.trust.clone(), peer),
             outbound,
         );
-        let shutdown = shared.shutdown.clone();
+        let ends = shared.ends.clone();
         shared.tasks.spawn(async move {
-            stream.run(inbound, shutdown).await;
+            stream.run(inbound, ends).await;
             drop(permit);
         });
         Ok(Response::new(ReceiverStream::new(answers)))

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sluice_model::{HistoryId, Position};
 use sluice_proto::v1::{self, control_message::Body, proxy_message};
@@ -30,6 +31,15 @@ pub(super) struct Common {
     pub(super) turns: Turns,
 }
 
+/// How streams end with the control plane.
+#[derive(Clone, Debug)]
+pub struct Ends {
+    /// Proxies are to move to other replicas.
+    pub drain: CancellationToken,
+    /// Streams end.
+    pub shutdown: CancellationToken,
+}
+
 pub(super) struct Stream {
     common: Arc<Common>,
     errands: Errands,
@@ -44,6 +54,9 @@ pub(super) struct Stream {
     /// Cancelled when another process takes over the proxy's id, or it is forgotten or revoked.
     displaced: CancellationToken,
 }
+
+/// Time in which the proxies are told to move when the control plane stops, one after the other.
+pub(crate) const DRAIN: Duration = Duration::from_secs(2);
 
 /// Nothing more is to be done.
 struct Ended;
@@ -71,12 +84,26 @@ impl Stream {
     }
 
     /// Serves until either side ends it.
-    pub(super) async fn run(mut self, mut inbound: Streaming<v1::ProxyMessage>, shutdown: CancellationToken) {
+    pub(super) async fn run(mut self, mut inbound: Streaming<v1::ProxyMessage>, ends: Ends) {
+        let Ends { drain, shutdown } = ends;
+        let (mut move_at, mut told) = (None, false);
         let published = Arc::clone(&self.published.borrow_and_update());
         let mut machine = Machine::new(published, Instant::now());
         loop {
             let event = tokio::select! {
                 () = shutdown.cancelled() => break,
+                () = drain.cancelled(), if move_at.is_none() => {
+                    move_at = Some(Instant::now() + self.id.share_of(DRAIN));
+                    continue;
+                }
+                () = until(move_at), if !told => {
+                    told = true;
+                    let tell = self.send(message(Body::Drain(v1::Drain {})));
+                    match shutdown.run_until_cancelled(tell).await {
+                        Some(Ok(())) => continue,
+                        Some(Err(Ended)) | None => break,
+                    }
+                }
                 () = self.displaced.cancelled() => {
                     self.end(self.displacement()).await;
                     break;
@@ -244,7 +271,7 @@ impl Stream {
             history: self.published.borrow().version.history.0.to_vec(),
             wire_version: sluice_proto::WIRE_VERSION,
             report_interval_ms: REPORT_INTERVAL_MS,
-            control_id: self.common.fleet.control_id().to_owned(),
+            control_id: self.common.fleet.replica().id.clone(),
             bundle: self.told.as_ref().map(|standing| standing.bundle().clone()),
             reconnect_spread_ms: self.common.fleet.reconnect_spread_ms(),
         }

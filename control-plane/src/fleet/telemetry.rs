@@ -44,7 +44,7 @@ struct Latency {
 }
 
 /// What a proxy reported since it connected.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TelemetryView {
     /// Endpoints that the proxy told of.

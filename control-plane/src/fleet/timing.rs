@@ -5,19 +5,15 @@ use std::collections::BTreeMap;
 
 use sketches_ddsketch::{Config, DDSketch};
 use sluice_model::{HistoryId, Revision};
+use sluice_proto::v1;
 use tokio::time::Instant;
 
+use super::peers::Peers;
 use super::receipt::AppliedMs;
 use crate::live::Published;
 
 /// Revisions that are timed; older ones live on as stored summaries.
 const TRACKED: usize = 256;
-/// Relative error of percentiles.
-const ALPHA: f64 = 0.01;
-/// Bins of a sketch: from a microsecond to a day.
-const BINS: u32 = 1_300;
-/// Least time that is told apart from none, in milliseconds.
-const LEAST_MS: f64 = 0.001;
 
 /// The recent revisions.
 #[derive(Debug, Default)]
@@ -29,6 +25,8 @@ pub(super) struct Timings {
 pub(super) struct Timing {
     committed: Instant,
     sketch: DDSketch,
+    /// The times at other replicas, by replica.
+    peers: BTreeMap<String, DDSketch>,
     /// How much of its receipt is in the store.
     pub(super) kept: Kept,
 }
@@ -45,12 +43,13 @@ pub(super) enum Kept {
 }
 
 impl Timings {
-    /// Takes note of revisions that were published since the last call.
-    pub(super) fn observe(&mut self, published: &Published) {
+    /// Takes note of revisions that were published since the last call; whether there are any.
+    pub(super) fn observe(&mut self, published: &Published) -> bool {
         let history = published.version.history;
         if self.history.replace(history) != Some(history) {
             self.revisions.clear();
         }
+        let before = self.revisions.len();
         for version in published.recent().filter(|version| version.history == history) {
             let revision = version.position.revision;
             if self.revisions.contains_key(&revision) {
@@ -58,9 +57,11 @@ impl Timings {
             }
             self.revisions.insert(revision, Timing::new(version.at));
         }
+        let news = self.revisions.len() > before;
         while self.revisions.len() > TRACKED {
             self.revisions.pop_first();
         }
+        news
     }
 
     /// A proxy that was there since `joined` moved from `from` to `to`: it has every revision up to
@@ -78,23 +79,43 @@ impl Timings {
         }
     }
 
+    /// Takes in what other replicas tell of their proxies' times. It stays when they are gone.
+    pub(super) fn absorb(&mut self, peers: &Peers) {
+        let Some(history) = self.history else { return };
+        for (replica, revision, sketch) in peers.times(history) {
+            if let Some(timing) = self.revisions.get_mut(&revision) {
+                timing.peers.insert(replica.to_owned(), sketch.clone());
+            }
+        }
+    }
+
+    /// The times of this replica's proxies, for others: of the newest revisions that have any.
+    pub(super) fn newest(&self, count: usize) -> (Option<HistoryId>, Vec<v1::Timed>) {
+        let timed = self.revisions.iter().rev();
+        let timed = timed.filter(|(_, timing)| timing.sketch.count() > 0).take(count);
+        let timed = timed.map(|(revision, timing)| v1::Timed {
+            revision: revision.0,
+            sketch: timing.sketch.to_java_bytes(),
+        });
+        (self.history, timed.collect())
+    }
+
     pub(super) fn get(&self, revision: Revision) -> Option<&Timing> {
         self.revisions.get(&revision)
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (Revision, &mut Timing)> {
-        self.revisions
-            .iter_mut()
-            .map(|(revision, timing)| (*revision, timing))
+        let revisions = self.revisions.iter_mut();
+        revisions.map(|(revision, timing)| (*revision, timing))
     }
 }
 
 impl Timing {
     fn new(committed: Instant) -> Self {
-        let sketch = DDSketch::new(Config::new(ALPHA, BINS, LEAST_MS));
         Self {
             committed,
-            sketch,
+            sketch: DDSketch::new(Config::defaults()),
+            peers: BTreeMap::new(),
             kept: Kept::default(),
         }
     }
@@ -102,7 +123,14 @@ impl Timing {
     /// Percentiles by nearest rank, so that of two proxies the 99th is the slower one; nothing while
     /// nobody is timed.
     pub(super) fn percentiles(&self) -> Option<AppliedMs> {
-        let (max, count) = (self.sketch.max()?, self.sketch.count());
+        let mut sketch = self.sketch.clone();
+        for peer in self.peers.values() {
+            // Only a build with other sketches could tell of those.
+            if sketch.merge(peer).is_err() {
+                tracing::warn!("times of another replica cannot be merged");
+            }
+        }
+        let (max, count) = (sketch.max()?, sketch.count());
         let at = |share: f64| {
             let rank = ((share * count as f64).ceil() as usize).max(1);
             if rank >= count {
@@ -112,7 +140,7 @@ impl Timing {
             // rounding from taking one too low.
             let quantile = (rank as f64 - 0.5) / (count - 1) as f64;
             // The sketch is off by 1 % and must not tell of more than the slowest.
-            self.sketch
+            sketch
                 .quantile(quantile.min(1.0))
                 .ok()
                 .flatten()
@@ -123,6 +151,7 @@ impl Timing {
             p95: at(0.95)?,
             p99: at(0.99)?,
             max,
+            proxies: count,
         })
     }
 }
@@ -138,6 +167,9 @@ impl std::fmt::Debug for Timing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// That of the sketches' defaults, to which their portable encoding is bound.
+    const ALPHA: f64 = 0.01;
 
     #[test]
     fn percentiles_are_those_of_the_nearest_rank() {

@@ -39,6 +39,8 @@ pub enum Authentication {
 pub struct ProxyView {
     /// Its id.
     pub id: String,
+    /// The control plane that holds its stream, or did last.
+    pub replica: String,
     /// How it is known that it is the one.
     pub authentication: Authentication,
     /// Until when its certificate is good, in milliseconds since 1970.
@@ -142,12 +144,14 @@ pub struct ProxyDetail {
 pub enum Forget {
     /// It is off the list.
     Done,
+    /// It is off this list, and another replica has to be told.
+    Elsewhere,
     /// Nobody has that id.
     Unknown,
 }
 
 impl ProxyView {
-    pub(super) fn of(id: &str, member: &Member, published: &Published, now: Instant) -> Self {
+    pub(super) fn of(id: &str, replica: &str, member: &Member, published: &Published, now: Instant) -> Self {
         let history = published.version.history;
         let revision = member.revision_in(history);
         let position = member.holds.map(|(_, position)| position);
@@ -177,6 +181,7 @@ impl ProxyView {
         let selectors = member.view.selectors().iter();
         Self {
             id: id.to_owned(),
+            replica: replica.to_owned(),
             authentication: match member.proxy() {
                 Some(_) => Authentication::Certificate,
                 None => Authentication::None,

@@ -1,4 +1,4 @@
-//! The fleet as this control plane sees it.
+//! The fleet, and the control planes that hold it.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -9,7 +9,7 @@ use super::content::Json;
 use super::operation::Call;
 use super::problem::{Missing, Problem};
 use crate::clock;
-use crate::fleet::{Authentication, Forget, ProxyDetail, ProxyView};
+use crate::fleet::{Authentication, Forget, ProxyDetail, ProxyView, ReplicaView};
 use crate::trust::Trust;
 
 /// All proxies.
@@ -18,6 +18,21 @@ use crate::trust::Trust;
 pub(super) struct FleetView {
     /// By id.
     proxies: Vec<ProxyView>,
+}
+
+/// All control planes.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Replicas")]
+pub(super) struct ReplicasView {
+    /// The one that answers first, then the others by id.
+    replicas: Vec<ReplicaView>,
+}
+
+/// Every control plane on this database that was heard of in the last 15 seconds.
+pub(super) async fn replicas(call: Call) -> Result<Answer<Json<ReplicasView>>, Problem> {
+    let leader = call.api.store.leader().await?;
+    let replicas = call.api.fleet.replicas(&leader, Instant::now());
+    Ok(ReplicasView { replicas }.into())
 }
 
 /// Every proxy.
@@ -52,6 +67,10 @@ pub(super) async fn forget(call: Call) -> Result<Answer<()>, Problem> {
     let id = call.path.get("proxy");
     match call.api.fleet.forget(id) {
         Forget::Done => Ok(Answer::new(())),
+        Forget::Elsewhere => {
+            call.api.store.forget(id).await?;
+            Ok(Answer::new(()))
+        }
         Forget::Unknown => Err(missing(id).into()),
     }
 }

@@ -56,7 +56,7 @@ impl Query for ReceiptQuery {
 }
 
 /// The receipt of one revision. Who runs it is what holds now; how long that took is known by the
-/// control plane that saw it, and after a restart from the store.
+/// control planes that saw it, and afterwards from the store: what is told of more proxies is right.
 pub(super) async fn get(call: Call<ReceiptQuery>) -> Result<Answer<Json<Receipt>>, Problem> {
     let Call { api, path, query, .. } = call;
     let revision = path.revision()?;
@@ -68,8 +68,10 @@ pub(super) async fn get(call: Call<ReceiptQuery>) -> Result<Answer<Json<Receipt>
         Some(patience) => patience.wait(&api, revision).await?,
         None => current(&api, revision),
     };
-    if receipt.applied_ms.is_none() {
-        receipt.applied_ms = stored(&api, revision).await?.and_then(|stored| stored.applied_ms);
+    if timed(&receipt) < receipt.applied {
+        let stored = stored(&api, revision).await?;
+        let stored = stored.filter(|stored| timed(stored) > timed(&receipt));
+        receipt.applied_ms = stored.and_then(|stored| stored.applied_ms).or(receipt.applied_ms);
     }
     Ok(receipt.into())
 }
@@ -80,6 +82,10 @@ pub(super) async fn known(api: &Arc<Api>, revision: Revision) -> Result<Option<R
         true => Ok(Some(current(api, revision))),
         false => stored(api, revision).await,
     }
+}
+
+fn timed(receipt: &Receipt) -> usize {
+    receipt.applied_ms.map_or(0, |ms| ms.proxies)
 }
 
 fn current(api: &Api, revision: Revision) -> Receipt {

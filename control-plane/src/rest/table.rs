@@ -134,6 +134,13 @@ fn administration() -> Vec<Op> {
         ),
         Op::new(
             Get,
+            "/v1/replicas",
+            "listReplicas",
+            "The control planes",
+            proxies::replicas,
+        ),
+        Op::new(
+            Get,
             "/v1/tokens",
             "listTokens",
             "Tokens, without their secrets",

@@ -14,7 +14,7 @@ use super::id::{Point, WriteId};
 use super::resource::{ResourceKey, open};
 use super::revision::{Action, ChangedResource};
 use super::session::{Session, stored};
-use super::watch::notify;
+use super::watch::{CHANNEL, notify};
 use super::write::{Change, CommitError, Write};
 use super::{KeyRing, sealed};
 
@@ -58,7 +58,7 @@ pub(super) async fn apply(
         None => AuditAction::Commit,
     };
     audit::append(session, revision, write.at, &write.author, action, &write.message).await?;
-    notify(session, &revision.to_string()).await?;
+    notify(session, CHANNEL, &revision.to_string()).await?;
     Ok(revision)
 }
 

@@ -6,28 +6,41 @@
 //! (by its random id) is still where it was. If not, the history is renewed: numbers of the old one
 //! mean nothing any more, and everyone starts over from the head.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sluice_model::{HistoryId, Revision};
 use sqlx::AnyPool;
-use sqlx::postgres::PgListener;
-use tokio::sync::watch;
+use sqlx::postgres::{PgConnectOptions, PgListener};
+use tokio::sync::{broadcast, watch};
+use uuid::Uuid;
 
 use super::StoreError;
 use super::id::{self, NO_REVISION, Point, WriteId};
+use super::leader;
+use super::origin::{self, MarkFile, Memory};
 use super::schema;
 use super::session::{Mode, Session, stored};
-use super::target::{self, ACQUIRE_TIMEOUT, Target};
+use super::target::{self, ACQUIRE_TIMEOUT, Dialect, Target};
 use super::turns::Turns;
-use super::watch::{CHANNEL, HeadWatch};
+use super::watch::{CHANNEL, FLEET_CHANNEL, HeadWatch};
+
+/// Proxies to be forgotten that may wait to be heard of; it is a person who asks.
+const FORGOTTEN: usize = 256;
 
 /// The database in use.
 #[derive(Debug)]
 pub(super) struct Connection {
     targets: Vec<Target>,
     current: Mutex<Connected>,
+    /// Where an SQLite database says what its newest write is.
+    mark: Option<MarkFile>,
     newest: Mutex<Option<Seen>>,
     moved: watch::Sender<u64>,
+    fleet: watch::Sender<u64>,
+    forgotten: broadcast::Sender<String>,
+    replica: String,
+    reconnects: AtomicU64,
 }
 
 #[derive(Clone, Debug)]
@@ -40,9 +53,9 @@ struct Connected {
 
 /// The newest write known to be committed.
 #[derive(Clone, Debug)]
-struct Seen {
-    position: Point,
-    write: WriteId,
+pub(super) struct Seen {
+    pub(super) position: Point,
+    pub(super) write: WriteId,
 }
 
 impl Connection {
@@ -50,12 +63,65 @@ impl Connection {
         sqlx::any::install_default_drivers();
         let targets = target::parse(urls)?;
         let current = Mutex::new(first_answering(&targets).await?);
-        Ok(Self {
+        let mark = targets.first().and_then(MarkFile::of);
+        let connection = Self {
             targets,
             current,
+            mark,
             newest: Mutex::new(None),
             moved: watch::Sender::new(0),
-        })
+            fleet: watch::Sender::new(0),
+            forgotten: broadcast::Sender::new(FORGOTTEN),
+            replica: Uuid::new_v4().to_string(),
+            reconnects: AtomicU64::new(0),
+        };
+        connection.check_origin(Memory::None).await?;
+        connection.head().await?;
+        Ok(connection)
+    }
+
+    /// Looks whether the database is the one that was used last, and marks it.
+    async fn check_origin(&self, memory: Memory) -> Result<(), StoreError> {
+        let mut session = self.begin(Mode::Read).await?;
+        let fits = origin::fits(&mut session, self.mark.as_ref()).await?;
+        session.rollback().await?;
+        if fits {
+            return Ok(());
+        }
+        let mut session = self.begin(Mode::Write).await?;
+        origin::check(&mut session, self.mark.as_ref(), memory).await?;
+        session.commit().await
+    }
+
+    /// To be called when there is a new connection: it may lead to a database that was promoted or
+    /// restored. What was seen of it before is the better evidence, so that is looked for first.
+    pub(super) async fn reconnected(&self) -> Result<(), StoreError> {
+        self.reconnects.fetch_add(1, Ordering::Relaxed);
+        self.head().await?;
+        self.check_origin(Memory::Whole).await
+    }
+
+    pub(super) fn reconnects(&self) -> u64 {
+        self.reconnects.load(Ordering::Relaxed)
+    }
+
+    /// Renews the history `known` if the database has not got as far in it as somebody has seen.
+    pub(super) async fn lacks(&self, known: Point) -> Result<bool, StoreError> {
+        let fresh = id::random_history();
+        let update =
+            sqlx::query("UPDATE meta SET history = $1 WHERE id = 1 AND history = $2 AND revision < $3")
+                .bind(fresh.to_string())
+                .bind(known.history.to_string())
+                .bind(stored(known.revision.0));
+        let mut session = self.begin(Mode::Write).await?;
+        let lacks = session.execute(update).await? == 1;
+        session.commit().await?;
+        if lacks {
+            let (lost, revision) = (known.history, known.revision);
+            tracing::error!(%lost, %revision, %fresh, "the database has lost commits; its history is renewed");
+            self.signal();
+        }
+        Ok(lacks)
     }
 
     /// Closes the pool; a server that no longer answers is not waited for.
@@ -106,7 +172,10 @@ impl Connection {
             seen.position.history != position.history || seen.position.revision < position.revision
         };
         if newest.as_ref().is_none_or(older) {
-            *newest = Some(Seen { position, write });
+            let seen = newest.insert(Seen { position, write });
+            if let Some(mark) = &self.mark {
+                mark.write(seen);
+            }
         }
     }
 
@@ -119,9 +188,42 @@ impl Connection {
         HeadWatch::new(self.moved.subscribe())
     }
 
+    pub(super) fn dialect(&self) -> Dialect {
+        self.current().target.dialect()
+    }
+
+    /// How the leader connects; `None` where nobody else could lead.
+    pub(super) fn leader_options(&self) -> Option<PgConnectOptions> {
+        match &self.current().target {
+            Target::Postgres { listen, .. } => Some(leader::with_silence(listen)),
+            Target::File { .. } | Target::Memory { .. } => None,
+        }
+    }
+
+    pub(super) fn replica(&self) -> &str {
+        &self.replica
+    }
+
+    pub(super) fn signal_fleet(&self) {
+        self.fleet.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    pub(super) fn watch_fleet(&self) -> HeadWatch {
+        HeadWatch::new(self.fleet.subscribe())
+    }
+
+    pub(super) fn signal_forgotten(&self, proxy: &str) {
+        // Without a fleet nobody listens.
+        let _ = self.forgotten.send(proxy.to_owned());
+    }
+
+    pub(super) fn watch_forgotten(&self) -> broadcast::Receiver<String> {
+        self.forgotten.subscribe()
+    }
+
     /// A connection that hears of commits elsewhere; `None` where there is nobody else.
     pub(super) async fn listen(&self) -> Result<Option<PgListener>, StoreError> {
-        self.current().target.listen(CHANNEL).await
+        self.current().target.listen([CHANNEL, FLEET_CHANNEL]).await
     }
 
     /// Moves to the first database of the list that answers. Without a list there is nothing to

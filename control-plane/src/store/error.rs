@@ -39,6 +39,9 @@ pub enum StoreError {
     /// A secret was sealed under an envelope key that is not in the key file.
     #[error("a secret was sealed under an envelope key that is not in the key file")]
     UnknownKey,
+    /// What only the leader may do was asked for by one that leads no more.
+    #[error("another replica leads now")]
+    Fenced,
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
@@ -56,6 +59,7 @@ impl StoreError {
             | Self::Rejected
             | Self::NoKey
             | Self::UnknownKey
+            | Self::Fenced
             | Self::Closed => false,
         }
     }

@@ -9,7 +9,7 @@ use super::audit::{self, AuditAction};
 use super::id::{NO_REVISION, UnixMillis};
 use super::join_token::{self, JoinToken, JoinTokenUse, read_labels, write_labels};
 use super::session::{Mode, Row, Session, stored};
-use super::watch::notify;
+use super::watch::{CHANNEL, notify};
 use super::{Store, StoreError, TokenHash};
 
 /// A proxy that has, or had, a certificate.
@@ -213,7 +213,7 @@ impl Store {
 
     /// Commits a change of identities, and has every replica look.
     async fn tell(&self, mut session: Session) -> Result<(), StoreError> {
-        notify(&mut session, CHANGED).await?;
+        notify(&mut session, CHANNEL, CHANGED).await?;
         session.commit().await?;
         self.connection.signal();
         Ok(())

@@ -24,9 +24,12 @@ mod id;
 mod identity;
 mod join_token;
 mod key_file;
+mod leader;
+mod origin;
 mod proxy_labels;
 mod receipt;
 mod record;
+mod replica;
 mod resource;
 mod revision;
 mod schema;
@@ -49,9 +52,12 @@ pub use id::{Point, UnixMillis};
 pub use identity::{EnrolError, Identity, JoinRefusal, Joining};
 pub use join_token::{JoinToken, JoinTokenUse};
 pub use key_file::KeyFileError;
+pub(crate) use leader::PULSE;
+pub use leader::{Epoch, Leadership};
 pub use proxy_labels::ProxyLabels;
 pub use receipt::StoredReceipt;
 pub use record::{Record, RecordName};
+pub use replica::{Extent, PeerRow, Replica};
 pub use resource::{CatchUp, Changes, Loaded, ResourceKey, StoredResource};
 pub use revision::{Action, ChangedResource, MAX_PAGE, RevisionRecord};
 pub use sealed::Rewrapped;
@@ -84,7 +90,6 @@ impl Store {
     /// `keys` seal and open secrets; with an empty ring there can be none.
     pub async fn open(urls: &[String], keys: KeyRing) -> Result<Self, StoreError> {
         let connection = Arc::new(Connection::open(urls).await?);
-        connection.head().await?;
         let watcher = Arc::new(Watcher::spawn(Arc::clone(&connection)));
         Ok(Self {
             connection,
@@ -109,10 +114,22 @@ impl Store {
         self.connection.head().await
     }
 
+    /// Somebody has seen `known` committed. If the database does not have it (any more), its history
+    /// is renewed; whether it was.
+    pub async fn witness(&self, known: Point) -> Result<bool, StoreError> {
+        self.connection.lacks(known).await
+    }
+
     /// Tells from now on when the head may have moved, here or through another process.
     /// Subscribe before loading, so that nothing falls between.
     pub fn notifications(&self) -> HeadWatch {
         self.connection.watch()
+    }
+
+    /// How often there was a new connection. Behind each may be a database that lacks what was read
+    /// before, so what is read by its changes has to be read anew.
+    pub fn reconnects(&self) -> u64 {
+        self.connection.reconnects()
     }
 
     async fn begin(&self, mode: Mode) -> Result<Session, StoreError> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::audit::{self, AuditAction};
 use super::id::{NO_REVISION, UnixMillis};
 use super::session::{Mode, Row, Session, stored};
-use super::watch::notify;
+use super::watch::{CHANNEL, notify};
 use super::{Store, StoreError};
 
 /// Proxies that can have labels here.
@@ -71,7 +71,7 @@ impl Store {
             let detail = format!("{proxy} {}", written(&labels));
             let action = AuditAction::ProxyLabelled;
             audit::append(&mut session, NO_REVISION, at, author, action, &detail).await?;
-            notify(&mut session, "proxyLabels").await?;
+            notify(&mut session, CHANNEL, "proxyLabels").await?;
             session.commit().await?;
             self.connection.signal();
         } else {

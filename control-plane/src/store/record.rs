@@ -6,7 +6,7 @@ use sluice_model::{Revision, Secret};
 use super::resource::ResourceKey;
 use super::sealed::{self, Place};
 use super::session::{Mode, Session, stored};
-use super::watch::notify;
+use super::watch::{CHANNEL, notify};
 use super::{Store, StoreError};
 
 /// Which record.
@@ -76,7 +76,7 @@ impl Store {
         let mut session = self.begin(Mode::Write).await?;
         let written = self.replace(&mut session, &key, Revision(version), body).await?;
         if written {
-            notify(&mut session, &key.name).await?;
+            notify(&mut session, CHANNEL, &key.name).await?;
         }
         session.commit().await?;
         if written {

@@ -131,8 +131,8 @@ impl Target {
         }
     }
 
-    /// A connection that hears `channel`; `None` where nobody else can write.
-    pub(super) async fn listen(&self, channel: &str) -> Result<Option<PgListener>, StoreError> {
+    /// A connection that hears `channels`; `None` where nobody else can write.
+    pub(super) async fn listen(&self, channels: [&str; 2]) -> Result<Option<PgListener>, StoreError> {
         let Self::Postgres { listen, .. } = self else {
             return Ok(None);
         };
@@ -145,7 +145,7 @@ impl Target {
         let mut listener = PgListener::connect_with(&pool).await?;
         // The caller must know of a lost connection at once: what was missed meanwhile is not resent.
         listener.eager_reconnect(false);
-        listener.listen(channel).await?;
+        listener.listen_all(channels).await?;
         Ok(Some(listener))
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::postgres::PgListener;
+use sqlx::postgres::{PgListener, PgNotification};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -19,6 +19,11 @@ use super::target::Dialect;
 
 /// The channel of `NOTIFY`; the payload, which nobody reads, is the revision or the record.
 pub(super) const CHANNEL: &str = "sluice_revision";
+/// The channel on which replicas speak of their proxies; the payload is the replica's id, or names a
+/// proxy that is to be forgotten.
+pub(super) const FLEET_CHANNEL: &str = "sluice_fleet";
+/// What comes before the id of a proxy that is to be forgotten.
+pub(super) const FORGET: &str = "forget/";
 /// How often the head is looked at although nothing was heard.
 const POLL: Duration = Duration::from_secs(5);
 /// Pause before the next attempt to listen.
@@ -76,11 +81,15 @@ impl Watcher {
 }
 
 /// Wakes whoever follows the store once the transaction commits. On SQLite there is nobody else.
-pub(super) async fn notify(session: &mut Session, payload: &str) -> Result<(), StoreError> {
+pub(super) async fn notify(
+    session: &mut Session,
+    channel: &'static str,
+    payload: &str,
+) -> Result<(), StoreError> {
     if session.dialect() == Dialect::Postgres {
         // Cast because the driver has no type for `void`.
         let notify = sqlx::query("SELECT pg_notify($1, $2)::text")
-            .bind(CHANNEL)
+            .bind(channel)
             .bind(payload);
         session.execute(notify).await?;
     }
@@ -90,8 +99,11 @@ pub(super) async fn notify(session: &mut Session, payload: &str) -> Result<(), S
 /// Listens for ever.
 async fn watch(connection: &Connection) {
     loop {
-        if let Ok(listener) = connection.listen().await {
+        if let Ok(listener) = connection.listen().await
+            && connection.reconnected().await.is_ok()
+        {
             connection.signal();
+            connection.signal_fleet();
             heed(connection, listener).await;
         }
         tokio::time::sleep(RETRY).await;
@@ -105,8 +117,8 @@ async fn heed(connection: &Connection, mut listener: Option<PgListener>) {
     let mut known: Option<Point> = None;
     loop {
         match tokio::time::timeout(POLL, hear(&mut listener)).await {
-            Ok(true) => connection.signal(),
-            Ok(false) => return,
+            Ok(Some(heard)) => pass_on(connection, &heard),
+            Ok(None) => return,
             Err(_) => match connection.head().await {
                 Ok(head) if known.replace(head) == Some(head) => {}
                 Ok(_) => connection.signal(),
@@ -116,10 +128,21 @@ async fn heed(connection: &Connection, mut listener: Option<PgListener>) {
     }
 }
 
-/// Waits for a notification; `false` when the connection is lost.
-async fn hear(listener: &mut Option<PgListener>) -> bool {
+fn pass_on(connection: &Connection, heard: &PgNotification) {
+    match (heard.channel(), heard.payload()) {
+        (FLEET_CHANNEL, own) if own == connection.replica() => {}
+        (FLEET_CHANNEL, payload) => match payload.strip_prefix(FORGET) {
+            Some(proxy) => connection.signal_forgotten(proxy),
+            None => connection.signal_fleet(),
+        },
+        _ => connection.signal(),
+    }
+}
+
+/// Waits for a notification; `None` when the connection is lost.
+async fn hear(listener: &mut Option<PgListener>) -> Option<PgNotification> {
     match listener {
-        Some(listener) => matches!(listener.try_recv().await, Ok(Some(_))),
+        Some(listener) => listener.try_recv().await.ok().flatten(),
         // SQLite has a single writer, this process, which signals its own commits.
         None => std::future::pending().await,
     }

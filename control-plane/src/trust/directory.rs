@@ -58,6 +58,8 @@ struct Entry {
 struct Known {
     identities: HashMap<String, Entry>,
     version: u64,
+    /// How often the store had connected anew when it was read.
+    reconnects: u64,
 }
 
 impl Directory {
@@ -69,16 +71,25 @@ impl Directory {
         }
     }
 
-    /// Reads what is new.
+    /// Reads what is new; everything after the store connected anew, for numbers that a database has
+    /// lost are given again.
     pub(super) async fn refresh(&self, store: &Store) -> Result<(), StoreError> {
         let _turn = self.reading.lock().await;
-        let version = self.known().version;
-        let changes = store.identities_since(version).await?;
-        let Some(last) = changes.last().map(|last| last.version) else {
-            return Ok(());
+        let reconnects = store.reconnects();
+        let version = {
+            let known = self.known();
+            (known.reconnects == reconnects).then_some(known.version)
         };
+        let changes = store.identities_since(version.unwrap_or_default()).await?;
+        if version.is_some() && changes.is_empty() {
+            return Ok(());
+        }
         let mut known = self.known();
-        known.version = last;
+        if version.is_none() {
+            known.identities.clear();
+        }
+        let last = changes.last().map_or(0, |last| last.version);
+        (known.version, known.reconnects) = (last, reconnects);
         let entries = changes.into_iter().map(|identity| {
             let key = KeyHash::parse(&identity.key);
             (identity.proxy.clone(), Entry { identity, key })

@@ -8,9 +8,9 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Method, Request};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
-use sluice_control::fleet::{Fleet, FleetService};
+use sluice_control::fleet::{Ends, Fleet, FleetService};
 use sluice_control::live::Live;
-use sluice_control::store::{KeyRing, Store, Token, TokenHash, UnixMillis};
+use sluice_control::store::{KeyRing, Replica, Store, Token, TokenHash, UnixMillis};
 use sluice_control::trust::{self, Trust};
 use sluice_control::{CERTIFICATE_LIFETIME, MAX_STREAMS, TICKET_ROTATION, discovery, rest};
 use tokio::net::TcpListener;
@@ -68,12 +68,16 @@ impl Server {
         )
         .await
         .unwrap();
-        let fleet = Arc::new(Fleet::new("test".into()));
+        let fleet = Arc::new(Fleet::new(Replica::default()));
         tasks.spawn(
             shutdown
                 .clone()
                 .run_until_cancelled_owned(live.clone().keep_views(fleet.views())),
         );
+        let ends = Ends {
+            drain: CancellationToken::new(),
+            shutdown: shutdown.clone(),
+        };
         let trust = Trust::start(store.clone(), CERTIFICATE_LIFETIME, &tasks, &shutdown)
             .await
             .unwrap();
@@ -83,7 +87,7 @@ impl Server {
             trust.clone(),
             MAX_STREAMS,
             tasks.clone(),
-            shutdown.clone(),
+            ends,
         );
         let router = rest::router(store.clone(), live, fleet, trust.clone(), shutdown.clone());
         Self {

@@ -9,7 +9,8 @@
 //!
 //! Every loss moves on to the next control plane. Hello says what is held, so nothing about a
 //! former stream has to be remembered; while an update is being built Hello waits for it, so that
-//! it does not ask for what is about to be there.
+//! it does not ask for what is about to be there. A control plane that says Drain is left at once for
+//! the next one.
 
 use std::time::Duration;
 
@@ -214,6 +215,17 @@ impl Machine {
             (control_message::Body::Update(update), State::Talking) if !self.building => {
                 self.building = true;
                 vec![Action::Build(Box::new(update))]
+            }
+            // With nowhere else to go, the stream is used to its end.
+            (control_message::Body::Drain(_), State::Talking | State::Greeting { .. })
+                if self.addresses < 2 =>
+            {
+                vec![]
+            }
+            (control_message::Body::Drain(_), State::Talking | State::Greeting { .. }) => {
+                self.address = (self.address + 1) % self.addresses;
+                self.state = State::Waiting { until: at.now };
+                vec![Action::Disconnect]
             }
             // Whoever breaks the order is not understood: start over.
             (_, State::Greeting { .. } | State::Talking) => {

@@ -22,7 +22,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 
 /// What one writer was told: names by revision, and names that were refused.
 #[derive(Default)]
-struct Told {
+pub(crate) struct Told {
     written: BTreeMap<u64, String>,
     refused: Vec<String>,
 }
@@ -72,14 +72,14 @@ async fn writes_while_postgres_is_away_are_refused_clearly_and_nothing_is_lost_o
 }
 
 /// The newest revision.
-async fn head(rest: &Rest) -> anyhow::Result<u64> {
+pub(crate) async fn head(rest: &Rest) -> anyhow::Result<u64> {
     let answer = rest.send(Method::GET, "/v1/revisions?limit=1", None).await?;
     anyhow::ensure!(answer.status.is_success(), "{answer:?}");
     Ok(answer.body["items"][0]["revision"].as_u64().unwrap_or_default())
 }
 
 /// Waits until there are this many more revisions.
-async fn head_beyond(rest: &Rest, more: u64) {
+pub(crate) async fn head_beyond(rest: &Rest, more: u64) {
     let start = eventually("a revision is read", SOON, async || head(rest).await)
         .await
         .unwrap();
@@ -92,7 +92,12 @@ async fn head_beyond(rest: &Rest, more: u64) {
     .unwrap();
 }
 
-async fn write_until(end: CancellationToken, rest: Rest, writer: usize, refusals: Arc<AtomicU64>) -> Told {
+pub(crate) async fn write_until(
+    end: CancellationToken,
+    rest: Rest,
+    writer: usize,
+    refusals: Arc<AtomicU64>,
+) -> Told {
     let mut told = Told::default();
     for number in 0.. {
         if end.is_cancelled() {
@@ -124,7 +129,7 @@ fn unavailable(answer: &Answer) {
 
 /// Every revision is there, acknowledged writes are whole and in the revision that was told, and
 /// refused ones are absent or whole: the answer to a commit may be lost.
-async fn verify(rest: &Rest, told: &[Told]) {
+pub(crate) async fn verify(rest: &Rest, told: &[Told]) {
     let names = names(rest).await;
     for (revision, name) in told.iter().flat_map(|told| &told.written) {
         let twin = format!("{name}-twin");
@@ -149,7 +154,7 @@ async fn verify(rest: &Rest, told: &[Told]) {
 }
 
 /// Names of all Backends, page by page.
-async fn names(rest: &Rest) -> Vec<String> {
+pub(crate) async fn names(rest: &Rest) -> Vec<String> {
     let mut names = Vec::new();
     let mut page = String::new();
     loop {

@@ -1,6 +1,7 @@
 //! A fresh database for one test, and short ways to write to it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
 
@@ -62,9 +63,17 @@ impl Database {
         dump.to_lowercase()
     }
 
+    /// The file of an SQLite database.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.url().replacen("sqlite://", "", 1).into()
+    }
+
     fn sqlite3(&self, input: &str) -> String {
-        let file = self.url().replacen("sqlite://", "", 1);
-        let output = Command::new("sqlite3").args([&file, input]).output().unwrap();
+        let output = Command::new("sqlite3")
+            .arg(self.file())
+            .arg(input)
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     }

@@ -235,7 +235,10 @@ async fn the_file_of_an_sqlite_store_is_for_its_owner_only() {
         assert_eq!(mode & 0o777, 0o600, "{:?}", entry.path());
         files += 1;
     }
-    assert_eq!(files, 3, "the database, its log and the index of the log");
+    assert_eq!(
+        files, 4,
+        "the database, its log, the index of the log, and the mark"
+    );
 }
 
 #[tokio::test]

@@ -10,6 +10,8 @@ mod model;
 mod outage;
 mod proxies;
 mod records;
+mod replicas;
+mod restore;
 mod sealed;
 mod writes;
 

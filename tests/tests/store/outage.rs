@@ -19,12 +19,12 @@ use crate::database::{key, set, upsert, write};
 const SOON: Duration = Duration::from_millis(3_500);
 const WAIT: Duration = Duration::from_secs(30);
 
-async fn link_to(postgres: &Postgres) -> Link {
+pub(crate) async fn link_to(postgres: &Postgres) -> Link {
     Link::to(postgres.port()).await.unwrap()
 }
 
 /// Where clients connect that use `link`.
-fn through(link: &Link) -> String {
+pub(crate) fn through(link: &Link) -> String {
     format!(
         "postgres://sluice@{}:{}/postgres",
         Ipv4Addr::LOCALHOST,

@@ -5,31 +5,44 @@ use sluice_control::store::{AuditAction, Revision, StoreError, StoredReceipt, To
 use crate::database::{Database, set};
 
 crate::on_both!(
-    the_newest_receipt_of_a_revision_is_kept,
+    the_newest_receipt_of_a_revision_is_kept_until_one_is_final,
     a_token_is_found_by_its_secret_and_stays_revoked,
     everything_done_or_refused_is_in_the_audit_trail,
 );
 
-async fn the_newest_receipt_of_a_revision_is_kept(database: Database) {
+async fn the_newest_receipt_of_a_revision_is_kept_until_one_is_final(database: Database) {
     let store = database.open().await;
-    let receipt = |summary: &str, at| StoredReceipt {
+    let leadership = store.lead().await.unwrap().unwrap();
+    let receipt = |summary: &str, at, complete| StoredReceipt {
         summary: summary.into(),
         updated_at: UnixMillis(at),
+        complete,
     };
     let revision = Revision(1);
     assert_eq!(store.receipt(revision).await.unwrap(), None);
     let other = Revision(2);
-    for receipts in [
-        &[(revision, receipt("pending", 10)), (other, receipt("other", 10))][..],
-        &[(revision, receipt("applied", 20))],
-        &[(revision, receipt("late", 15)), (other, receipt("newer", 15))],
-        &[],
+    for (next, kept) in [
+        (("pending", 10, false), "pending"),
+        (("applied", 20, false), "applied"),
+        (("late", 15, false), "applied"),
+        // By a clock that is behind, but final.
+        (("all", 12, true), "all"),
+        (("fewer", 30, false), "all"),
+        (("again", 40, true), "all"),
     ] {
-        store.put_receipts(receipts).await.unwrap();
+        let (summary, at, complete) = next;
+        let next = [
+            (revision, receipt(summary, at, complete)),
+            (other, receipt(summary, at, false)),
+        ];
+        store.put_receipts(leadership.epoch(), &next).await.unwrap();
+        assert_eq!(store.receipt(revision).await.unwrap().unwrap().summary, kept);
     }
-    for (revision, last) in [(revision, receipt("applied", 20)), (other, receipt("newer", 15))] {
-        assert_eq!(store.receipt(revision).await.unwrap(), Some(last));
-    }
+    assert_eq!(
+        store.receipt(other).await.unwrap(),
+        Some(receipt("again", 40, false))
+    );
+    store.put_receipts(leadership.epoch(), &[]).await.unwrap();
 }
 
 async fn a_token_is_found_by_its_secret_and_stays_revoked(database: Database) {

@@ -23,6 +23,8 @@ pub(crate) struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// List the control planes
+    Replicas,
     /// Forget a proxy that is lost and will not come back
     Forget {
         /// Id of the proxy
@@ -77,7 +79,7 @@ impl FromStr for Change {
     }
 }
 
-/// Prints the list, or does it.
+/// Prints the list of proxies or of control planes, or does what is asked with one proxy.
 ///
 /// # Errors
 /// When the control plane refuses or does not answer.
@@ -86,6 +88,11 @@ pub(crate) async fn run(client: &Client, scope: &Scope, options: &Options) -> Re
         None => {
             let answer = client.send(Request::get(&["v1", "fleet"])).await?;
             let table = |answer: &Value| Ok(table(Manifest(answer), time::now_ms()).to_string());
+            print::result(scope.output, &answer, table)?;
+        }
+        Some(Action::Replicas) => {
+            let answer = client.send(Request::get(&["v1", "replicas"])).await?;
+            let table = |answer: &Value| Ok(replicas(Manifest(answer), time::now_ms()).to_string());
             print::result(scope.output, &answer, table)?;
         }
         Some(Action::Forget { proxy }) => {
@@ -123,6 +130,7 @@ fn table(fleet: Manifest<'_>, now_ms: u64) -> Table {
         "VERSION",
         "SINCE",
         "LISTENERS",
+        "REPLICA",
         "LABELS",
     ]);
     for proxy in fleet.items("/proxies") {
@@ -136,7 +144,26 @@ fn table(fleet: Manifest<'_>, now_ms: u64) -> Table {
             proxy.text_or_none("/version"),
             listed(since.map(|since| time::age(since, now_ms))),
             listed(proxy.items("/listeners").map(listener)),
+            proxy.text_or_none("/replica").chars().take(8).collect(),
             listed(labels.map(|(name, value)| format!("{name}={value}"))),
+        ]);
+    }
+    table
+}
+
+fn replicas(answer: Manifest<'_>, now_ms: u64) -> Table {
+    let mut table = Table::new(["ID", "ROLE", "PROXIES", "GRPC", "ADMIN", "VERSION", "STARTED"]);
+    for replica in answer.items("/replicas") {
+        let leads = replica.0.pointer("/leader").and_then(Value::as_bool) == Some(true);
+        let started = replica.0.pointer("/startedMs").and_then(Value::as_u64);
+        table.row([
+            replica.text_or_none("/id"),
+            if leads { "leader" } else { "replica" }.to_owned(),
+            replica.text_or_none("/proxies"),
+            replica.text_or_none("/grpc"),
+            replica.text_or_none("/admin"),
+            replica.text_or_none("/version"),
+            listed(started.map(|started| time::age(started, now_ms))),
         ]);
     }
     table

@@ -306,6 +306,25 @@ fn a_wrong_base_is_no_refusal_everything_is_sent_once() {
 }
 
 #[test]
+fn a_proxy_that_is_ahead_waits_until_this_replica_has_caught_up() {
+    let mut site = Site::start();
+    let ahead = Position {
+        revision: Revision(2),
+        ..site.newest()
+    };
+    assert_eq!(site.hello(Some(ahead)), None);
+    assert_eq!(site.change("{address: 10.0.0.1, port: 80}"), None, "revision 1");
+    let third = site
+        .change("{address: 10.0.0.2, port: 80}")
+        .map(|sent| sent.target);
+    assert_eq!(
+        third,
+        Some(site.newest()),
+        "revision 2 of other content is sent whole"
+    );
+}
+
+#[test]
 fn another_history_is_sent_whole() {
     let (mut site, held) = Site::in_step();
     let world = World::empty(HistoryId([2; 16]));

@@ -4,13 +4,22 @@ use sluice_model::Violation;
 mod start;
 
 use super::super::member::LEASE;
-use super::super::receipt::QuorumError;
-use super::super::view::ProxyState;
+use std::sync::Arc;
+
+use super::super::receipt::{Quorum, QuorumError, Receipt};
+use super::super::view::{Forget, ProxyState};
 use super::*;
 use crate::compile::{Change, DanglingRefs, World};
 use crate::trust::Peer;
 
 const HISTORY: HistoryId = HistoryId([3; 16]);
+
+fn replica(id: &str) -> Replica {
+    Replica {
+        id: id.into(),
+        ..Replica::default()
+    }
+}
 
 /// A fleet, what is published to it, and its clock.
 struct Site {
@@ -29,7 +38,7 @@ impl Site {
     fn start() -> Self {
         let now = Instant::now();
         Self {
-            fleet: Fleet::new("test".into()),
+            fleet: Fleet::new(replica("test")),
             published: Published::first(World::empty(HISTORY), now),
             now,
         }
@@ -297,7 +306,7 @@ async fn waiting_ends_with_the_quorum_or_with_the_time() {
     let proxy = site.join("a", 1, Some(Revision(0))).unwrap();
     let revision = site.commit();
     let (_sender, published) = watch::channel(Arc::new(site.published.clone()));
-    let fleet = Arc::new(std::mem::replace(&mut site.fleet, Fleet::new("other".into())));
+    let fleet = Arc::new(std::mem::replace(&mut site.fleet, Fleet::new(replica("other"))));
     let patience = Duration::from_secs(30);
 
     let start = Instant::now();

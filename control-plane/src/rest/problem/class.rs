@@ -129,7 +129,8 @@ fn of_store(error: StoreError) -> Class {
         | StoreError::Corrupt
         | StoreError::Migration
         | StoreError::Rejected
-        | StoreError::UnknownKey => Class::Internal,
+        | StoreError::UnknownKey
+        | StoreError::Fenced => Class::Internal,
     }
 }
 

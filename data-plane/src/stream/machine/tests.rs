@@ -198,6 +198,28 @@ fn losses_move_on_to_the_next_control_plane_after_growing_pauses() {
 }
 
 #[test]
+fn a_control_plane_that_drains_is_left_at_once_for_the_next() {
+    let mut script = Script::new(None);
+    script.talk();
+    let drain = || Event::Received(control_message::Body::Drain(v1::Drain {}));
+    assert_eq!(script.on(drain()), [Action::Disconnect]);
+    assert_eq!(script.wait(), (0, vec![Action::Connect(1)]));
+}
+
+#[test]
+fn the_only_control_plane_is_used_to_its_end() {
+    let mut script = Script::new(None);
+    script.machine.addresses = 1;
+    script.talk();
+    let drain = || Event::Received(control_message::Body::Drain(v1::Drain {}));
+    assert_eq!(script.on(drain()), []);
+    assert!(matches!(
+        script.on(Event::Received(update()))[..],
+        [Action::Build(_)]
+    ));
+}
+
+#[test]
 fn a_control_plane_that_does_not_answer_is_given_up() {
     let mut script = Script::new(None);
     script.wait();

@@ -80,7 +80,7 @@ fn what_was_good_before_a_restart_counts_until_the_refused_revision_is_accepted(
     assert_eq!(fallbacks, [(ViewKey::default(), expected)].into());
 
     let again = Site {
-        fleet: Fleet::new("again".into()),
+        fleet: Fleet::new(replica("again")),
         published: site.published.clone(),
         now: site.now,
     };

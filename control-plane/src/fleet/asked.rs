@@ -1,0 +1,123 @@
+//! What the fleet is asked about a revision: its receipt as it is, once a quorum is decided, and for
+//! good.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sluice_model::Revision;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::receipt::{Quorum, Receipt};
+use super::registry::{Fleet, Known};
+use super::timing::{Kept, Timing};
+use crate::live::Published;
+
+/// Of the time that it takes to make a receipt, how much more passes before those who wait for one ask
+/// for it again. With thousands of proxies an ack comes every few microseconds and a receipt takes a
+/// millisecond.
+const RECEIPT_PAUSE: u32 = 9;
+
+impl Fleet {
+    /// The receipt of `revision` as it is now, over all replicas.
+    pub fn receipt(&self, revision: Revision, published: &Published, now: Instant) -> Receipt {
+        let mut known = self.lock();
+        known.observe(published);
+        let mut receipt = known.receipt(revision, published, now);
+        receipt.applied_ms = known.timings.get(revision).and_then(Timing::percentiles);
+        receipt
+    }
+
+    /// Whether this process saw `revision` being made, so that [`Fleet::receipt`] knows its times.
+    pub fn is_timed(&self, revision: Revision, published: &Published) -> bool {
+        let mut known = self.lock();
+        known.observe(published);
+        known.timings.get(revision).is_some()
+    }
+
+    /// The receipt of `revision` once `quorum` is decided, or after `patience`.
+    pub async fn wait(
+        &self,
+        revision: Revision,
+        quorum: Quorum,
+        patience: Duration,
+        mut published: watch::Receiver<Arc<Published>>,
+    ) -> Receipt {
+        let end = Instant::now() + patience;
+        let mut changed = self.follow();
+        loop {
+            let now = Arc::clone(&published.borrow_and_update());
+            let began = Instant::now();
+            let receipt = self.receipt(revision, &now, began);
+            if quorum.is_decided(&receipt) {
+                return receipt;
+            }
+            let rested = Instant::now() + began.elapsed() * RECEIPT_PAUSE;
+            tokio::select! {
+                () = tokio::time::sleep_until(end) => return receipt,
+                // Both senders live as long as the control plane does.
+                Ok(()) = changed.changed() => {}
+                Ok(()) = published.changed() => {}
+                else => return receipt,
+            }
+            tokio::time::sleep_until(rested.min(end)).await;
+        }
+    }
+
+    /// Receipts that should be stored now: complete ones, and those that a newer revision left
+    /// behind. Each is returned at most twice.
+    pub(super) fn unkept(&self, published: &Published, now: Instant) -> Vec<Receipt> {
+        let due = self.lock().due(published, now);
+        // One at a time: acks come in between.
+        let receipts = due
+            .into_iter()
+            .map(|revision| self.receipt(revision, published, now));
+        receipts.collect()
+    }
+}
+
+impl Known {
+    /// Takes note of what was published, and of how fast that reached the proxies of others.
+    pub(super) fn observe(&mut self, published: &Published) {
+        if self.timings.observe(published) {
+            self.timings.absorb(&self.peers);
+        }
+    }
+
+    /// The revisions whose receipts should be stored now.
+    fn due(&mut self, published: &Published, now: Instant) -> Vec<Revision> {
+        self.observe(published);
+        let (history, head) = (published.version.history, published.revision());
+        let own = self.members.values();
+        let away = self
+            .peers
+            .present(now)
+            .flat_map(|peer| peer.visible().map(|(_, member)| member));
+        let live = own.chain(away).filter(|member| member.is_live(now));
+        // What the last of them has, all have; of an empty fleet nobody has anything.
+        let all_have = live.map(|member| member.revision_in(history)).min().flatten();
+        let mut due = Vec::new();
+        for (revision, timing) in self.timings.iter_mut() {
+            let reached = match (Some(revision) <= all_have, revision < head) {
+                (true, _) => Kept::Complete,
+                (false, true) => Kept::Superseded,
+                (false, false) => Kept::Nothing,
+            };
+            if reached > timing.kept {
+                timing.kept = reached;
+                due.push(revision);
+            }
+        }
+        due
+    }
+
+    /// The receipt over all proxies, without times.
+    fn receipt(&self, revision: Revision, published: &Published, now: Instant) -> Receipt {
+        let head = (published.version.history, published.revision());
+        let mut receipt = Receipt::of(revision, head, self.members.iter(), now);
+        for peer in self.peers.present(now) {
+            receipt.add_up(Receipt::of(revision, head, peer.visible(), now));
+        }
+        receipt
+    }
+}

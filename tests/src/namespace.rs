@@ -1,0 +1,123 @@
+//! A network namespace with one link to this one, which can be cut: packets are lost, and nobody is
+//! told. Needs to be root, and `ip` of iproute2.
+
+use std::ffi::OsStr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::Command;
+
+use anyhow::{Context as _, ensure};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::process;
+
+/// Removed with its owner.
+#[derive(Debug)]
+pub struct Namespace {
+    name: String,
+    link: String,
+    outside: Ipv4Addr,
+    inside: Ipv4Addr,
+}
+
+impl Namespace {
+    /// Makes one; there is one at a time in a process.
+    ///
+    /// # Errors
+    /// When this process is not root, or the system knows no namespaces.
+    pub fn new() -> anyhow::Result<Self> {
+        let process = std::process::id();
+        // A /30 of the benchmarking range (RFC 2544), by the id of the process.
+        let base = u32::from(Ipv4Addr::new(198, 18, 0, 0)) + (process % 0x7fff) * 4;
+        let namespace = Self {
+            name: format!("sluice-{process}"),
+            link: format!("sl{process}"),
+            outside: Ipv4Addr::from(base + 1),
+            inside: Ipv4Addr::from(base + 2),
+        };
+        let Self { name, link, .. } = &namespace;
+        let peer = format!("{link}p");
+        ip(&["netns", "add", name])?;
+        ip(&[
+            "link", "add", link, "type", "veth", "peer", "name", &peer, "netns", name,
+        ])?;
+        ip(&[
+            "address",
+            "add",
+            &format!("{}/30", namespace.outside),
+            "dev",
+            link,
+        ])?;
+        ip(&["link", "set", link, "up"])?;
+        ip(&[
+            "-n",
+            name,
+            "address",
+            "add",
+            &format!("{}/30", namespace.inside),
+            "dev",
+            &peer,
+        ])?;
+        ip(&["-n", name, "link", "set", &peer, "up"])?;
+        ip(&["-n", name, "link", "set", "lo", "up"])?;
+        Ok(namespace)
+    }
+
+    /// Where those inside are reached from outside.
+    pub fn inside(&self) -> IpAddr {
+        self.inside.into()
+    }
+
+    /// A command that runs `program` inside.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = process::command("ip");
+        command.args(["netns", "exec", &self.name]).arg(program);
+        command
+    }
+
+    /// Cuts the link, or mends it.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub fn cut(&self, cut: bool) -> anyhow::Result<()> {
+        ip(&["link", "set", &self.link, if cut { "down" } else { "up" }])
+    }
+
+    /// Carries connections from inside to `port` of this host's loopback, until dropped; where to
+    /// connect.
+    ///
+    /// # Errors
+    /// When there is no port left.
+    pub async fn carry(&self, port: u16) -> anyhow::Result<(SocketAddr, AbortOnDropHandle<()>)> {
+        let listener = TcpListener::bind((self.outside, 0)).await?;
+        let address = listener.local_addr()?;
+        let carrying = tokio::spawn(async move {
+            while let Ok((mut inside, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    if let Ok(mut server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
+                        // Either end may break: that is what this is for.
+                        let _ = tokio::io::copy_bidirectional(&mut inside, &mut server).await;
+                    }
+                });
+            }
+        });
+        Ok((address, AbortOnDropHandle::new(carrying)))
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = ip(&["link", "delete", &self.link]);
+        let _ = ip(&["netns", "delete", &self.name]);
+    }
+}
+
+fn ip(arguments: &[&str]) -> anyhow::Result<()> {
+    let output = Command::new("ip")
+        .args(arguments)
+        .output()
+        .context("ip of iproute2")?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "ip {arguments:?}: {error}");
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! Another Postgres takes over, and a network that is split.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use sluice_tests::client::served_by;
+use sluice_tests::cluster::Cluster;
+use sluice_tests::eventually::eventually;
+use sluice_tests::fake_proxy::FakeProxy;
+use sluice_tests::manifest::{HOST, LISTENER, backend, gateway, list, route_to};
+use sluice_tests::namespace::Namespace;
+use sluice_tests::postgres::Postgres;
+use sluice_tests::rest::Rest;
+use sluice_tests::site::SOON;
+use sluice_tests::upstream::Upstream;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::postgres::{head_beyond, names, verify, write_until};
+
+/// Longest time until a database that took over is found, or a leader is missed.
+const TAKEN_OVER: Duration = Duration::from_secs(40);
+
+async fn history(cluster: &Cluster) -> Vec<u8> {
+    let mut proxy = FakeProxy::join(cluster.controls[0].grpc, "asks").await.unwrap();
+    proxy.update().await.unwrap().history
+}
+
+/// Applies to the whole fleet, as soon as the store answers.
+async fn applied(rest: &Rest, document: &serde_json::Value) -> u64 {
+    let applied = eventually("a write is taken", TAKEN_OVER, async || {
+        rest.apply(document, "wait=20s&quorum=1").await
+    });
+    let applied = applied.await.unwrap();
+    let receipt = applied.receipt.unwrap();
+    assert_eq!(receipt.applied, receipt.fleet, "{receipt:?}");
+    applied.revision
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failover_to_a_synchronous_standby_loses_nothing_and_keeps_the_history() {
+    let mut primary = Postgres::start().await.unwrap();
+    let standby = primary.standby(true).await.unwrap();
+    let upstream = Upstream::echo("web").await.unwrap();
+    let cluster = Cluster::start(2, &[primary.url(), standby.url()]).await.unwrap();
+    let proxy = cluster.proxy("edge-1", 0).await.unwrap();
+    cluster.fleet_of(1, 1).await.unwrap();
+    let web = backend("web", &[upstream.address]);
+    let manifests = list(&[gateway(), web, route_to("shop", HOST, "web")]);
+    let rest = &cluster.controls[0].rest;
+    let revision = applied(rest, &manifests).await;
+    let address = proxy.listening(LISTENER, revision, SOON).await.unwrap();
+    let before = history(&cluster).await;
+
+    let (end, refusals) = (CancellationToken::new(), Arc::new(AtomicU64::new(0)));
+    let mut writers = JoinSet::new();
+    for (writer, control) in cluster.controls.iter().enumerate() {
+        let rest = control.rest.clone();
+        writers.spawn(write_until(end.clone(), rest, writer, Arc::clone(&refusals)));
+    }
+    head_beyond(rest, 10).await;
+    primary.crash().await.unwrap();
+    assert_eq!(served_by(address, HOST).await.unwrap(), "web");
+    standby.promote().unwrap();
+    head_beyond(rest, 10).await;
+    end.cancel();
+    let told = writers.join_all().await;
+    // A replica shows what others wrote a moment later, but writes only after all of it.
+    let last = applied(rest, &backend("last", &[])).await;
+    verify(rest, &told).await;
+    assert_eq!(history(&cluster).await, before);
+    assert!(proxy.config().await.unwrap().revision >= last);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failover_that_lost_commits_begins_a_history_and_proxies_follow_it() {
+    let mut primary = Postgres::start().await.unwrap();
+    let standby = primary.standby(false).await.unwrap();
+    let upstream = Upstream::echo("web").await.unwrap();
+    let cluster = Cluster::start(2, &[primary.url(), standby.url()]).await.unwrap();
+    let proxy = cluster.proxy("edge-1", 0).await.unwrap();
+    cluster.fleet_of(0, 1).await.unwrap();
+    let rest = &cluster.controls[0].rest;
+    let web = backend("web", &[upstream.address]);
+    let manifests = list(&[gateway(), web, route_to("shop", HOST, "web")]);
+    let kept = applied(rest, &manifests).await;
+    let before = history(&cluster).await;
+    eventually("the standby has it", SOON, async || {
+        anyhow::ensure!(standby.sql("SELECT revision FROM meta")? == kept.to_string());
+        Ok(())
+    })
+    .await
+    .unwrap();
+    standby.sql("ALTER SYSTEM SET primary_conninfo = ''").unwrap();
+    standby.sql("SELECT pg_reload_conf()").unwrap();
+    eventually("the standby follows no more", SOON, async || {
+        anyhow::ensure!(primary.sql("SELECT count(*) FROM pg_stat_replication")? == "0");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let lost = applied(rest, &backend("lost", &[])).await;
+    primary.crash().await.unwrap();
+    standby.promote().unwrap();
+    eventually("the proxy has what is left", TAKEN_OVER, async || {
+        let config = proxy.config().await?;
+        anyhow::ensure!(config.revision == kept, "{config:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    assert_ne!(history(&cluster).await, before);
+    let address = proxy.listening(LISTENER, kept, SOON).await.unwrap();
+    assert_eq!(served_by(address, HOST).await.unwrap(), "web");
+    let next = applied(&cluster.controls[1].rest, &backend("next", &[])).await;
+    assert_eq!(next, lost, "numbers go on from what is left");
+    let names = names(rest).await;
+    assert!(
+        names.contains(&"next".into()) && !names.contains(&"lost".into()),
+        "{names:?}"
+    );
+}
+
+async fn leader(cluster: &Cluster, index: usize) -> anyhow::Result<usize> {
+    let replicas = cluster.replicas(index).await?;
+    let leader = replicas.iter().position(|replica| replica["leader"] == true);
+    anyhow::Context::context(leader, format!("nobody leads: {replicas:?}"))
+}
+
+/// The leader is cut off with its proxy, and comes back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_split_network_loses_no_write_and_no_proxy_and_another_one_leads() {
+    let postgres = Postgres::start().await.unwrap();
+    let namespace = Namespace::new().unwrap();
+    let (address, _carrying) = namespace.carry(postgres.port()).await.unwrap();
+    let mut cluster = Cluster::start(0, &[postgres.url()]).await.unwrap();
+    let url = format!("postgres://sluice@{address}/postgres");
+    let _away = cluster.add_in(&namespace, &url, "edge-away").await.unwrap();
+    eventually("the first one leads", SOON, async || {
+        anyhow::ensure!(leader(&cluster, 0).await? == 0);
+        Ok(())
+    })
+    .await
+    .unwrap();
+    cluster.add().await.unwrap();
+    // The one in the namespace listens on that one's loopback: only the other can be reached.
+    let _near = cluster.proxy("edge-near", 1).await.unwrap();
+    cluster.fleet_of(1, 2).await.unwrap();
+    let rest = cluster.controls[1].rest.clone();
+    applied(&rest, &gateway()).await;
+
+    namespace.cut(true).unwrap();
+    let written = rest
+        .apply(&backend("meanwhile", &[]), "wait=1s&quorum=1")
+        .await
+        .unwrap();
+    let receipt = written.receipt.unwrap();
+    assert_eq!(
+        (receipt.fleet, &*receipt.pending),
+        (2, &["edge-away".to_owned()][..]),
+        "{receipt:?}"
+    );
+    eventually("another one leads", TAKEN_OVER, async || {
+        anyhow::ensure!(
+            leader(&cluster, 1).await? == 0,
+            "the first in its own list is itself"
+        );
+        Ok(())
+    })
+    .await
+    .unwrap();
+    eventually("who is away counts no more", TAKEN_OVER, async || {
+        let receipt = rest.receipt(written.revision, Duration::ZERO).await?;
+        anyhow::ensure!((receipt.fleet, receipt.applied) == (1, 1), "{receipt:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+
+    namespace.cut(false).unwrap();
+    eventually("the fleet is whole again", TAKEN_OVER, async || {
+        let receipt = rest.receipt(written.revision, Duration::ZERO).await?;
+        anyhow::ensure!((receipt.fleet, receipt.applied) == (2, 2), "{receipt:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    assert_eq!(leader(&cluster, 1).await.unwrap(), 0);
+}
