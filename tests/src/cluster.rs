@@ -1,10 +1,15 @@
 //! Several control planes on one database, and the proxies that know all of them.
 
+use std::fs::Permissions;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use anyhow::{Context as _, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::eventually::eventually;
@@ -18,6 +23,8 @@ pub struct Cluster {
     /// Those that run.
     pub controls: Vec<ControlPlane>,
     urls: Vec<String>,
+    /// Further options of the control planes.
+    options: Vec<String>,
     directory: TempDir,
 }
 
@@ -27,14 +34,42 @@ impl Cluster {
     /// # Errors
     /// When one of them does not start.
     pub async fn start(replicas: usize, urls: &[String]) -> anyhow::Result<Self> {
-        let mut cluster = Self {
+        Self::empty(urls)?.filled(replicas).await
+    }
+
+    /// As [`Cluster::start`], with one envelope key for all, so that there is an authority, and with
+    /// further `options`.
+    ///
+    /// # Errors
+    /// When one of them does not start.
+    pub async fn sealed(replicas: usize, urls: &[String], options: &[&str]) -> anyhow::Result<Self> {
+        let mut cluster = Self::empty(urls)?;
+        let file = cluster.directory.path().join("key");
+        std::fs::write(&file, STANDARD.encode([7; 32]))?;
+        std::fs::set_permissions(&file, Permissions::from_mode(0o600))?;
+        cluster.options = vec!["--key-file".to_owned(), file.display().to_string()];
+        cluster.options.extend(options.iter().map(ToString::to_string));
+        cluster.filled(replicas).await
+    }
+
+    fn empty(urls: &[String]) -> anyhow::Result<Self> {
+        Ok(Self {
             controls: Vec::new(),
             urls: urls.to_vec(),
+            options: Vec::new(),
             directory: tempfile::Builder::new().prefix("sluice-cluster-").tempdir()?,
-        };
-        let starting = (0..replicas).map(|_| cluster.one());
-        cluster.controls = futures_util::future::try_join_all(starting).await?;
-        Ok(cluster)
+        })
+    }
+
+    async fn filled(mut self, replicas: usize) -> anyhow::Result<Self> {
+        let starting = (0..replicas).map(|_| self.one());
+        self.controls = futures_util::future::try_join_all(starting).await?;
+        Ok(self)
+    }
+
+    /// Where the files of the proxies are, each in a folder of its own.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Starts one more.
@@ -69,6 +104,7 @@ impl Cluster {
         for url in others {
             command.args(["--database-url", url]);
         }
+        command.args(&self.options);
         ControlPlane::start(command, last, TOKEN).await
     }
 
@@ -77,11 +113,34 @@ impl Cluster {
     /// # Errors
     /// When it does not start.
     pub async fn proxy(&self, id: &str, first: usize) -> anyhow::Result<DataPlane> {
+        self.proxy_with(id, first, &[]).await
+    }
+
+    /// As [`Cluster::proxy`], with further options.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn proxy_with(&self, id: &str, first: usize, options: &[&str]) -> anyhow::Result<DataPlane> {
         let mut command = command("sluice-proxy", None)?;
         command.args(["--bind", "127.0.0.1", "--workers", "1", "--port-map", "80=0"]);
+        command.args(options);
         let mut control: Vec<_> = self.controls.iter().map(|control| control.grpc).collect();
         control.rotate_left(first);
         DataPlane::start_with(command, id, &control, self.directory.path()).await
+    }
+
+    /// As [`Cluster::proxy`], once it has joined there with a token of its own.
+    ///
+    /// # Errors
+    /// When it does not start or join.
+    pub async fn joined(&self, id: &str, first: usize) -> anyhow::Result<DataPlane> {
+        let rest = &self.controls[first].rest;
+        let token = rest.join_token(self.path(), &json!({"proxy": id})).await?;
+        let token = token.to_str().context("a path")?;
+        let proxy = self.proxy_with(id, first, &["--join-token-file", token]).await?;
+        let connected = rest.connected(id, true, SOON).await;
+        connected.with_context(|| proxy.process.log())?;
+        Ok(proxy)
     }
 
     /// What the control plane of this index says of the fleet, once `live` proxies are live and

@@ -69,14 +69,17 @@ impl FakeProxy {
         }
     }
 
-    /// The next update.
+    /// The next update; whom to trust is passed over.
     ///
     /// # Errors
     /// When none comes soon.
     pub async fn update(&mut self) -> anyhow::Result<Update> {
-        match self.next().await? {
-            control_message::Body::Update(update) => Ok(update),
-            other => bail!("no update but {other:?}"),
+        loop {
+            match self.next().await? {
+                control_message::Body::Update(update) => return Ok(update),
+                control_message::Body::Bundle(_) => {}
+                other => bail!("no update but {other:?}"),
+            }
         }
     }
 

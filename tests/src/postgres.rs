@@ -106,6 +106,27 @@ impl Postgres {
         Ok(standby)
     }
 
+    /// Has this standby go through all that `primary` has done until now, and get nothing more.
+    ///
+    /// # Errors
+    /// When it does not follow, or goes on doing so.
+    pub async fn left_behind(&self, primary: &Self) -> anyhow::Result<()> {
+        let done = primary.sql("SELECT pg_current_wal_flush_lsn()")?;
+        eventually("the standby has it all", WAIT, async || {
+            let behind = format!("SELECT pg_wal_lsn_diff('{done}', pg_last_wal_replay_lsn()) > 0");
+            ensure!(self.sql(&behind)? == "f");
+            Ok(())
+        })
+        .await?;
+        self.sql("ALTER SYSTEM SET primary_conninfo = ''")?;
+        self.sql("SELECT pg_reload_conf()")?;
+        eventually("the standby follows no more", WAIT, async || {
+            ensure!(primary.sql("SELECT count(*) FROM pg_stat_replication")? == "0");
+            Ok(())
+        })
+        .await
+    }
+
     /// Makes the standby a server of its own.
     ///
     /// # Errors

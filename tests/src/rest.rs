@@ -1,12 +1,15 @@
 //! A client of the control plane's REST interface, for scenarios and the benchmark.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
+
+use crate::eventually::eventually;
 
 /// Longest wait for any answer; above every `wait=` that is used here.
 const ANSWER: Duration = Duration::from_secs(60);
@@ -179,6 +182,35 @@ impl Rest {
             wait.as_secs()
         );
         answer(self.request(Method::GET, &path)).await
+    }
+
+    /// A file `token-ID` below `directory` with a new join token; what is `wanted` of it is the body of
+    /// the request.
+    ///
+    /// # Errors
+    /// When none is made.
+    pub async fn join_token(&self, directory: &Path, wanted: &Value) -> anyhow::Result<PathBuf> {
+        let made = self.send(Method::POST, "/v1/join-tokens", Some(wanted)).await?;
+        let text = made.body["token"].as_str().with_context(|| format!("{made:?}"))?;
+        let id = made.body["id"].as_str().context("no id")?;
+        let file = directory.join(format!("token-{id}"));
+        std::fs::write(&file, format!("{text}\n"))?;
+        Ok(file)
+    }
+
+    /// What the control plane says of the proxy, once it is connected, or not connected any more.
+    ///
+    /// # Errors
+    /// When that does not happen within `within`.
+    pub async fn connected(&self, id: &str, wanted: bool, within: Duration) -> anyhow::Result<Value> {
+        let what = format!("{id}: connected is {wanted}");
+        eventually(&what, within, async || {
+            let answer = self.send(Method::GET, &format!("/v1/fleet/{id}"), None).await?;
+            let connected = answer.body["connected"] == true;
+            ensure!(connected == wanted, "{answer:?}");
+            Ok(answer.body)
+        })
+        .await
     }
 }
 

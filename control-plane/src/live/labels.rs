@@ -16,6 +16,8 @@ pub struct OperatorLabels {
     by_proxy: OrdMap<Arc<str>, Arc<Labels>>,
     /// The newest change in the store that is in here.
     version: u64,
+    /// How often the store had connected anew when that was read.
+    reconnects: u64,
 }
 
 impl OperatorLabels {
@@ -31,19 +33,28 @@ impl OperatorLabels {
         Self {
             by_proxy: OrdMap::unit(proxy.into(), labels),
             version: 0,
+            reconnects: 0,
         }
     }
 
-    /// What is in the store now; `None` when that is this.
+    /// What is in the store now; `None` when that is this. All of it is read after the store connected
+    /// anew, for numbers that a database has lost are given again.
     ///
     /// # Errors
     /// When the store does not answer.
     pub(super) async fn refreshed(&self, store: &Store) -> Result<Option<Self>, StoreError> {
-        let changes = store.proxy_labels_since(self.version).await?;
-        if changes.is_empty() {
+        let reconnects = store.reconnects();
+        let mut next = match self.reconnects == reconnects {
+            true => self.clone(),
+            false => Self {
+                reconnects,
+                ..Self::default()
+            },
+        };
+        let changes = store.proxy_labels_since(next.version).await?;
+        if self.reconnects == reconnects && changes.is_empty() {
             return Ok(None);
         }
-        let mut next = self.clone();
         for change in changes {
             next.version = next.version.max(change.version);
             let proxy: Arc<str> = change.proxy.into();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::authority::{Authority, Times};
-use super::standing::{Standing, StandingError};
+use super::standing::{Edition, Standing, StandingError};
 use super::{Trust, TrustError};
 use crate::clock;
 use crate::store::{AuditAction, HeadWatch, RecordName, Store, StoreError, UnixMillis};
@@ -59,7 +59,7 @@ impl Keeper {
             lifetime: shared.lifetime,
         };
         for _ in 0..ATTEMPTS {
-            let (version, authority) = read(&shared.store).await?;
+            let (edition, authority) = read(&shared.store).await?;
             let next = match &authority {
                 None => Some(Authority::begin(now).map_err(StandingError::from)?),
                 Some(authority) => authority.advance(now, times),
@@ -67,9 +67,9 @@ impl Keeper {
             match (next, authority) {
                 (Some(next), _) => {
                     // Whether it was this replica or another that came first: it is read again.
-                    write(&shared.store, version + 1, &next).await?;
+                    write(&shared.store, edition.next(), &next).await?;
                 }
-                (None, Some(authority)) => return Ok(self.trust.stand(version, authority, now)?),
+                (None, Some(authority)) => return Ok(self.trust.stand(edition, authority, now)?),
                 (None, None) => return Err(StandingError::Record.into()),
             }
         }
@@ -92,33 +92,34 @@ impl Trust {
         };
         for _ in 0..ATTEMPTS {
             let now = clock::wall();
-            let (version, authority) = read(store).await?;
+            let (edition, authority) = read(store).await?;
             let authority = authority.ok_or(StandingError::Record)?;
             let next = authority.rotate(now, times)?;
-            if write(store, version + 1, &next).await? {
+            if write(store, edition.next(), &next).await? {
                 let number = next.generations().last().map_or(0, |newest| newest.number);
                 let action = AuditAction::AuthorityRotated;
                 store
                     .record_action(now, author, action, &number.to_string())
                     .await?;
-                return Ok(self.stand(version + 1, next, now)?);
+                return Ok(self.stand(edition.next(), next, now)?);
             }
         }
         Err(TrustError::Contended)
     }
 
-    /// Puts a version of the authority to use, unless a newer one is, or it is in use and this
+    /// Puts an edition of the authority to use, unless a later one is, or it is in use and this
     /// replica's certificate is still good.
-    fn stand(&self, version: u64, authority: Authority, now: UnixMillis) -> Result<(), StandingError> {
+    fn stand(&self, edition: Edition, authority: Authority, now: UnixMillis) -> Result<(), StandingError> {
         let is_news = |standing: &Option<Arc<Standing>>| {
             standing.as_ref().is_none_or(|standing| {
-                standing.version < version || (standing.version == version && standing.refresh_at <= now)
+                let is_other = standing.authority != authority;
+                edition >= standing.edition && (is_other || standing.refresh_at <= now)
             })
         };
         if !is_news(&self.shared.standing.borrow()) {
             return Ok(());
         }
-        let standing = Standing::new(version, authority, self.shared.lifetime, now)?;
+        let standing = Standing::new(edition, authority.clone(), self.shared.lifetime, now)?;
         let standing = Some(Arc::new(standing));
         self.shared.standing.send_if_modified(|current| {
             let is_news = is_news(current);
@@ -131,18 +132,33 @@ impl Trust {
     }
 }
 
-/// The record and its version; version 0 when there is none.
-async fn read(store: &Store) -> Result<(u64, Option<Authority>), TrustError> {
-    let Some(record) = store.record(RecordName::Authority).await? else {
-        return Ok((0, None));
-    };
-    let body = record.body.ok_or(TrustError::UnknownKey)?;
-    let authority = Authority::decode(body.expose()).ok_or(StandingError::Record)?;
-    Ok((record.version, Some(authority)))
+impl Edition {
+    /// The one that is written next.
+    fn next(self) -> Self {
+        Self {
+            version: self.version + 1,
+            ..self
+        }
+    }
 }
 
-async fn write(store: &Store, version: u64, authority: &Authority) -> Result<bool, StoreError> {
+/// The record, and which edition of it that is.
+async fn read(store: &Store) -> Result<(Edition, Option<Authority>), TrustError> {
+    let mut edition = Edition {
+        reconnects: store.reconnects(),
+        version: 0,
+    };
+    let Some(record) = store.record(RecordName::Authority).await? else {
+        return Ok((edition, None));
+    };
+    edition.version = record.version;
+    let body = record.body.ok_or(TrustError::UnknownKey)?;
+    let authority = Authority::decode(body.expose()).ok_or(StandingError::Record)?;
+    Ok((edition, Some(authority)))
+}
+
+async fn write(store: &Store, edition: Edition, authority: &Authority) -> Result<bool, StoreError> {
     store
-        .put_record(RecordName::Authority, version, &authority.encode())
+        .put_record(RecordName::Authority, edition.version, &authority.encode())
         .await
 }

@@ -19,8 +19,7 @@ use crate::store::UnixMillis;
 /// What follows from one version of the record, on this replica.
 #[derive(Debug)]
 pub(crate) struct Standing {
-    /// Version of the record.
-    pub(super) version: u64,
+    pub(super) edition: Edition,
     pub(super) authority: Authority,
     /// When this replica needs another certificate of its own.
     pub(super) refresh_at: UnixMillis,
@@ -31,6 +30,16 @@ pub(crate) struct Standing {
     server: Arc<ServerConfig>,
     clients: Clients,
     lifetime: Duration,
+}
+
+/// Which of all versions of the record that a replica reads: the later one is the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Edition {
+    /// How often the store had connected anew: behind each connection may be a database that lost
+    /// commits, and their numbers are given again.
+    pub(super) reconnects: u64,
+    /// Version of the record; 0 when there is none.
+    pub(super) version: u64,
 }
 
 /// Why an authority cannot be used.
@@ -49,7 +58,7 @@ pub enum StandingError {
 
 impl Standing {
     pub(super) fn new(
-        version: u64,
+        edition: Edition,
         authority: Authority,
         lifetime: Duration,
         now: UnixMillis,
@@ -74,7 +83,7 @@ impl Standing {
         };
         let life = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
         Ok(Self {
-            version,
+            edition,
             refresh_at: UnixMillis(now.0.saturating_add(life / 3 * 2)),
             bundle,
             pin,

@@ -2,6 +2,7 @@
 //! happens to those who have none.
 
 mod fleet;
+mod replicas;
 
 use std::time::{Duration, Instant};
 

@@ -13,6 +13,7 @@ mod records;
 mod replicas;
 mod restore;
 mod sealed;
+mod trust;
 mod writes;
 
 /// Makes a test of each named function for each database.

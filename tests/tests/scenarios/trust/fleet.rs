@@ -4,10 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use reqwest::Method;
 use serde_json::{Value, json};
-use sluice_tests::eventually::eventually;
 use sluice_tests::rest::{Answer, Rest};
 use sluice_tests::servers::{ControlPlane, DataPlane, command};
 use sluice_tests::site::{SOON, TOKEN};
@@ -54,12 +53,7 @@ impl Fleet {
 
     /// A file with a new join token.
     pub(super) async fn token(&self, wanted: Value) -> anyhow::Result<PathBuf> {
-        let made = self.send(Method::POST, "/v1/join-tokens", Some(wanted)).await?;
-        let text = made.body["token"].as_str().with_context(|| format!("{made:?}"))?;
-        let id = made.body["id"].as_str().context("no id")?;
-        let file = self.path().join(format!("token-{id}"));
-        std::fs::write(&file, format!("{text}\n"))?;
-        Ok(file)
+        self.rest().join_token(self.path(), &wanted).await
     }
 
     /// Starts the proxy `id`, with a token or with what it has.
@@ -86,13 +80,6 @@ impl Fleet {
 
     /// What the control plane says of the proxy, once it is connected, or not connected any more.
     pub(super) async fn connected(&self, id: &str, wanted: bool, within: Duration) -> anyhow::Result<Value> {
-        let what = format!("{id}: connected is {wanted}");
-        eventually(&what, within, async || {
-            let answer = self.send(Method::GET, &format!("/v1/fleet/{id}"), None).await?;
-            let connected = answer.body["connected"] == true;
-            ensure!(connected == wanted, "{answer:?}");
-            Ok(answer.body)
-        })
-        .await
+        self.rest().connected(id, wanted, within).await
     }
 }
