@@ -7,8 +7,8 @@ use anyhow::{Context as _, bail};
 use sluice_proto::WIRE_VERSION;
 use sluice_proto::v1::fleet_client::FleetClient;
 use sluice_proto::v1::{
-    Ack, ControlMessage, Goodbye, Hello, Nack, Position, ProxyMessage, Update, Violation, control_message,
-    proxy_message,
+    Ack, ControlMessage, Goodbye, Hello, Label, Nack, Position, ProxyMessage, Update, Violation,
+    control_message, proxy_message,
 };
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -34,12 +34,21 @@ impl FakeProxy {
     /// # Errors
     /// When the control plane does not welcome it.
     pub async fn join(grpc: SocketAddr, id: &str) -> anyhow::Result<Self> {
+        Self::say_hello(grpc, newcomer(id)).await
+    }
+
+    /// As [`FakeProxy::join`], with labels.
+    ///
+    /// # Errors
+    /// When the control plane does not welcome it.
+    pub async fn labelled(grpc: SocketAddr, id: &str, labels: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let label = |(name, value): &(&str, &str)| Label {
+            name: (*name).to_owned(),
+            value: (*value).to_owned(),
+        };
         let hello = Hello {
-            proxy_id: id.to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            wire_version: WIRE_VERSION,
-            instance: vec![7; 16],
-            ..Hello::default()
+            labels: labels.iter().map(label).collect(),
+            ..newcomer(id)
         };
         Self::say_hello(grpc, hello).await
     }
@@ -149,6 +158,16 @@ impl FakeProxy {
         message
             .and_then(|message| message.body)
             .context("the stream has ended")
+    }
+}
+
+fn newcomer(id: &str) -> Hello {
+    Hello {
+        proxy_id: id.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        wire_version: WIRE_VERSION,
+        instance: vec![7; 16],
+        ..Hello::default()
     }
 }
 

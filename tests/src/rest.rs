@@ -128,6 +128,11 @@ impl Rest {
         })
     }
 
+    /// The bearer token.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// Where `path` is.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)

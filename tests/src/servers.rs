@@ -48,6 +48,21 @@ pub fn command(name: &str, core: Option<usize>) -> anyhow::Result<Command> {
     })
 }
 
+/// Runs `sluice` with these arguments on the control plane of `rest`; what it prints.
+///
+/// # Errors
+/// When it fails.
+pub async fn sluice(rest: &Rest, arguments: &[&str]) -> anyhow::Result<String> {
+    let mut sluice = tokio::process::Command::new(binary("sluice")?);
+    sluice
+        .env("SLUICE_ADMIN", rest.url(""))
+        .env("SLUICE_TOKEN", rest.token());
+    let output = sluice.args(arguments).output().await?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "sluice {arguments:?}: {error}");
+    Ok(String::from_utf8(output.stdout)?)
+}
+
 /// A running control plane.
 #[derive(Debug)]
 pub struct ControlPlane {

@@ -41,6 +41,7 @@ mod swarm;
 mod tls;
 mod told;
 mod trust;
+mod views;
 mod websocket;
 mod weights;
 mod writes;
