@@ -5,6 +5,7 @@ pub mod authority;
 pub mod bench;
 pub mod client;
 pub mod cluster;
+pub mod deployment;
 pub mod dns;
 pub mod etcd;
 pub mod eventually;

@@ -112,7 +112,8 @@ impl Drop for Namespace {
     }
 }
 
-fn ip(arguments: &[&str]) -> anyhow::Result<()> {
+/// Runs `ip`.
+pub(crate) fn ip(arguments: &[&str]) -> anyhow::Result<()> {
     let output = Command::new("ip")
         .args(arguments)
         .output()

@@ -10,6 +10,7 @@ mod bodies;
 mod change;
 mod corrupt;
 mod database;
+mod deploy;
 mod discovery;
 mod drain;
 mod experiment;
