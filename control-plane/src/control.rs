@@ -163,8 +163,7 @@ impl Control {
         }
         let term = watch::Sender::new(None);
         let mut keeper = Keeper::new(Arc::clone(&fleet), live.clone(), store.clone(), term.subscribe());
-        // Before the first newcomer.
-        keeper.adopt().await;
+        keeper.begin().await;
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(keeper.run()));
         let leader = fleet::lead(store.clone(), term);
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(leader));

@@ -4,14 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluice_model::Revision;
+use sluice_model::{HistoryId, Revision};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::receipt::{Quorum, Receipt};
 use super::registry::{Fleet, Known};
 use super::timing::{Kept, Timing};
+use crate::clock;
 use crate::live::Published;
+use crate::store::UnixMillis;
 
 /// Of the time that it takes to make a receipt, how much more passes before those who wait for one ask
 /// for it again. With thousands of proxies an ack comes every few microseconds and a receipt takes a
@@ -22,7 +24,7 @@ impl Fleet {
     /// The receipt of `revision` as it is now, over all replicas.
     pub fn receipt(&self, revision: Revision, published: &Published, now: Instant) -> Receipt {
         let mut known = self.lock();
-        known.observe(published);
+        known.observe(published, now);
         let mut receipt = known.receipt(revision, published, now);
         receipt.applied_ms = known.timings.get(revision).and_then(Timing::percentiles);
         receipt
@@ -31,7 +33,7 @@ impl Fleet {
     /// Whether this process saw `revision` being made, so that [`Fleet::receipt`] knows its times.
     pub fn is_timed(&self, revision: Revision, published: &Published) -> bool {
         let mut known = self.lock();
-        known.observe(published);
+        known.observe(published, Instant::now());
         known.timings.get(revision).is_some()
     }
 
@@ -64,6 +66,16 @@ impl Fleet {
         }
     }
 
+    /// Takes note of what was published: called often enough, of every revision in its time.
+    pub(super) fn observe(&self, published: &Published, now: Instant) {
+        self.lock().observe(published, now);
+    }
+
+    /// Takes note of when the newest revisions of `history` were written.
+    pub(super) fn date(&self, history: HistoryId, dates: Vec<(Revision, UnixMillis)>) {
+        self.lock().dates.adopt(history, dates);
+    }
+
     /// Receipts that should be stored now: complete ones, and those that a newer revision left
     /// behind. Each is returned at most twice.
     pub(super) fn unkept(&self, published: &Published, now: Instant) -> Vec<Receipt> {
@@ -78,15 +90,16 @@ impl Fleet {
 
 impl Known {
     /// Takes note of what was published, and of how fast that reached the proxies of others.
-    pub(super) fn observe(&mut self, published: &Published) {
+    pub(super) fn observe(&mut self, published: &Published, now: Instant) {
         if self.timings.observe(published) {
             self.timings.absorb(&self.peers);
+            self.dates.observe(published, now, clock::wall());
         }
     }
 
     /// The revisions whose receipts should be stored now.
     fn due(&mut self, published: &Published, now: Instant) -> Vec<Revision> {
-        self.observe(published);
+        self.observe(published, now);
         let (history, head) = (published.version.history, published.revision());
         let own = self.members.values();
         let away = self

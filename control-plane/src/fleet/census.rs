@@ -1,25 +1,21 @@
 //! The fleet in numbers.
 
+use std::collections::BTreeMap;
+
 use tokio::time::Instant;
 
+use super::member::Member;
 use super::metrics::Traffic;
-use super::registry::Fleet;
+use super::registry::{Fleet, Known};
+use super::status::{FleetSummary, ProxyStatus};
 use crate::live::Published;
 
 /// The fleet in numbers.
 #[derive(Debug, Default)]
 pub(super) struct Census {
-    /// Proxies whose stream stands.
-    pub(super) connected: usize,
-    /// Those without one that still count.
-    pub(super) leased: usize,
-    /// Those that do not count any more.
-    pub(super) lost: usize,
-    /// Those that count and do not run the newest revision.
-    pub(super) behind: usize,
-    /// Those that count and refused something since they last applied anything.
-    pub(super) refusing: usize,
-    /// Endpoints, once for each proxy that tells of them.
+    /// Where the proxies of each replica are, by the replica's id.
+    pub(super) replicas: BTreeMap<String, FleetSummary>,
+    /// Endpoints, once for each proxy of this replica that tells of them.
     pub(super) endpoints: usize,
     /// Those that are ejected.
     pub(super) ejected: usize,
@@ -30,23 +26,59 @@ pub(super) struct Census {
 impl Fleet {
     /// The fleet in numbers.
     pub(super) fn census(&self, published: &Published, now: Instant) -> Census {
-        let (history, head) = (published.version.history, published.revision());
-        let known = self.lock();
+        let mut known = self.lock();
+        known.observe(published, now);
         let mut census = Census {
+            replicas: known.summaries(&self.replica().id, published, now),
             traffic: known.traffic.clone(),
             ..Census::default()
         };
         for member in known.members.values() {
-            let live = member.is_live(now);
-            census.connected += usize::from(member.broken.is_none());
-            census.leased += usize::from(member.broken.is_some() && live);
-            census.lost += usize::from(!live);
-            census.behind += usize::from(live && member.revision_in(history) < Some(head));
-            census.refusing += usize::from(live && member.refusal.is_some());
             let (ejected, endpoints) = member.telemetry.endpoint_counts();
             census.ejected += ejected;
             census.endpoints += endpoints;
         }
         census
+    }
+}
+
+impl Known {
+    /// Where the proxies of each replica that counts are; `own` is the id of this one.
+    pub(super) fn summaries(
+        &self,
+        own: &str,
+        published: &Published,
+        now: Instant,
+    ) -> BTreeMap<String, FleetSummary> {
+        let mut replicas = BTreeMap::new();
+        let members = self.members.values();
+        replicas.insert(own.to_owned(), self.summary(members, false, published, now));
+        for peer in self.peers.present(now) {
+            let members = peer.visible().map(|(_, member)| member);
+            let quiet = self.peers.is_quiet(peer, now);
+            replicas.insert(
+                peer.replica.id.clone(),
+                self.summary(members, quiet, published, now),
+            );
+        }
+        replicas
+    }
+
+    /// The streams of a `quiet` replica are not taken to stand.
+    fn summary<'a>(
+        &self,
+        members: impl Iterator<Item = &'a Member>,
+        quiet: bool,
+        published: &Published,
+        now: Instant,
+    ) -> FleetSummary {
+        let head = (published.version.history, published.revision());
+        let mut summary = FleetSummary::default();
+        for member in members {
+            let status = ProxyStatus::of(member, head, now);
+            let connected = member.broken.is_none() && !quiet;
+            summary.count(status, connected, self.dates.behind_since(head, member));
+        }
+        summary
     }
 }

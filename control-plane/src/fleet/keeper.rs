@@ -10,6 +10,7 @@ use sluice_model::Revision;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::dates::KEPT as KEPT_DATES;
 use super::registry::Fleet;
 use crate::clock;
 use crate::compile::ViewKey;
@@ -46,11 +47,23 @@ impl Keeper {
         }
     }
 
+    /// Reads what is remembered from before this process: where newcomers start, and when revisions
+    /// were written. Comes before the first proxy.
+    pub async fn begin(&mut self) {
+        self.adopt().await;
+        let history = self.live.published().version.history;
+        match self.store.dates(KEPT_DATES).await {
+            Ok(dates) => self.fleet.date(history, dates),
+            Err(error) => tracing::warn!(%error, "how long proxies have been behind counts from now on"),
+        }
+    }
+
     /// Runs for ever.
     pub async fn run(mut self) {
         loop {
             tokio::time::sleep(PERIOD).await;
             let published = self.live.published();
+            self.fleet.observe(&published, Instant::now());
             let epoch = self.term.borrow().clone();
             if let Some(epoch) = epoch {
                 self.keep_receipts(&published, &epoch).await;
@@ -69,7 +82,7 @@ impl Keeper {
     }
 
     /// Lets newcomers start where this process, before, or other replicas found that it is good.
-    pub async fn adopt(&mut self) {
+    async fn adopt(&mut self) {
         if let Err(error) = self.try_adopt().await {
             tracing::warn!(%error, "where newcomers start is not known: at the newest revision");
         }

@@ -63,6 +63,9 @@ pub(super) struct Member {
 pub(super) struct Refused {
     pub(super) history: HistoryId,
     pub(super) revision: Revision,
+    /// When it refused that first, by the clock of the replica that heard it; unknown of a replica that
+    /// is older than this field.
+    pub(super) at: Option<UnixMillis>,
     pub(super) violations: Vec<v1::Violation>,
     /// It keeps the candidate and tries again by itself.
     pub(super) retrying: bool,
@@ -158,7 +161,7 @@ impl Refused {
         })
     }
 
-    pub(super) fn new(nack: v1::Nack, history: HistoryId, revision: Revision) -> Self {
+    pub(super) fn new(nack: v1::Nack, history: HistoryId, revision: Revision, at: UnixMillis) -> Self {
         let mut violations = nack.violations;
         violations.truncate(MAX_VIOLATIONS);
         for violation in &mut violations {
@@ -173,8 +176,24 @@ impl Refused {
         Self {
             history,
             revision,
+            at: Some(at),
             violations,
             retrying: nack.retrying,
+        }
+    }
+
+    /// Whether it says the same, whenever that was.
+    pub(super) fn says_as(&self, other: &Self) -> bool {
+        let place = |one: &Self| (one.history, one.revision, one.retrying);
+        place(self) == place(other) && self.violations == other.violations
+    }
+
+    /// The same, since the proxy refused this revision first.
+    pub(super) fn since(self, before: Option<&Self>) -> Self {
+        let same = before.filter(|one| (one.history, one.revision) == (self.history, self.revision));
+        Self {
+            at: same.map_or(self.at, |one| one.at),
+            ..self
         }
     }
 }
@@ -205,4 +224,41 @@ pub(super) fn are_presentable(listeners: &[v1::BoundListener]) -> bool {
         && listeners
             .iter()
             .all(|bound| bound.listener.len() <= 1_024 && bound.address.len() <= 64)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use sluice_model::Digest;
+
+    use super::*;
+
+    /// A proxy that connected at `since` and runs that revision.
+    pub(in crate::fleet) fn member(since: UnixMillis, held: Option<(HistoryId, Revision)>) -> Member {
+        let position = |revision| Position {
+            revision,
+            config: Digest::EMPTY,
+            runtime: Digest::EMPTY,
+        };
+        let joining = Joining {
+            stream: StreamId::of(1),
+            holds: held.map(|(history, revision)| (history, position(revision))),
+            view: ViewKey::default(),
+            peer: Peer::Local,
+            displace: CancellationToken::new(),
+        };
+        Member::new(&v1::Hello::default(), joining, since, Instant::now())
+    }
+
+    #[test]
+    fn a_revision_that_is_refused_again_is_refused_since_the_first_time() {
+        let refused = |revision, at| {
+            let (nack, history) = (v1::Nack::default(), HistoryId([1; 16]));
+            Refused::new(nack, history, Revision(revision), UnixMillis(at))
+        };
+        let first = refused(7, 100).since(None);
+        let again = refused(7, 900).since(Some(&first));
+        assert_eq!(again.at, Some(UnixMillis(100)));
+        assert_eq!(refused(8, 900).since(Some(&again)).at, Some(UnixMillis(900)));
+        assert!(refused(7, 1).says_as(&refused(7, 2)) && !refused(7, 1).says_as(&refused(8, 1)));
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -13,6 +14,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::registry::Fleet;
+use super::status::{FleetSummary, ProxyStatus};
+use crate::clock;
 use crate::live::Published;
 
 /// Rules and variants that have series of their own; the rest is in their proxies' `/metrics`.
@@ -94,19 +97,7 @@ impl Collector for FleetCollector {
         ] {
             gauge(&mut encoder, name, help, &[(&[], value)])?;
         }
-        let states: [(&[(&str, &str)], i64); 5] = [
-            (&[("state", "connected")], count(census.connected)),
-            (&[("state", "leased")], count(census.leased)),
-            (&[("state", "lost")], count(census.lost)),
-            (&[("state", "behind")], count(census.behind)),
-            (&[("state", "refusing")], count(census.refusing)),
-        ];
-        gauge(
-            &mut encoder,
-            "sluice_fleet_proxies",
-            "Proxies by state; a proxy may be in several",
-            &states,
-        )?;
+        whereabouts(&mut encoder, &census.replicas)?;
         traffic(&mut encoder, &census.traffic)
     }
 }
@@ -122,6 +113,40 @@ fn gauge(
     let mut encode =
         |(labels, value): &(&[(&str, &str)], i64)| metric.encode_family(labels)?.encode_gauge(value);
     series.iter().try_for_each(&mut encode)
+}
+
+/// Where the proxies are: the whole fleet, whichever replica is scraped.
+fn whereabouts(
+    encoder: &mut DescriptorEncoder<'_>,
+    replicas: &BTreeMap<String, FleetSummary>,
+) -> fmt::Result {
+    let kind = ConstGauge::new(0i64).metric_type();
+    let help = "Proxies by status and by the replica that holds them";
+    let mut metric = encoder.encode_descriptor("sluice_fleet_proxies", help, None, kind)?;
+    for (replica, summary) in replicas {
+        for status in ProxyStatus::ALL {
+            let labels = [("replica", replica.as_str()), ("status", status.name())];
+            metric
+                .encode_family(&labels)?
+                .encode_gauge(&count(summary.of(status)))?;
+        }
+    }
+    let help = "Proxies whose streams stand, by the replica that holds them";
+    let mut metric = encoder.encode_descriptor("sluice_fleet_connected", help, None, kind)?;
+    for (replica, summary) in replicas {
+        let labels = [("replica", replica.as_str())];
+        metric
+            .encode_family(&labels)?
+            .encode_gauge(&count(summary.connected))?;
+    }
+    let help = "For how long the proxy that lacks a revision for longest has done so; 0 when none does";
+    let oldest = replicas
+        .values()
+        .filter_map(|summary| summary.behind_since_ms)
+        .min();
+    let ago = oldest.map_or(0, |since| clock::wall().0.saturating_sub(since));
+    let mut metric = encoder.encode_descriptor("sluice_fleet_oldest_behind_seconds", help, None, kind)?;
+    metric.encode_gauge(&Duration::from_millis(ago).as_secs_f64())
 }
 
 fn traffic(encoder: &mut DescriptorEncoder<'_>, traffic: &Traffic) -> fmt::Result {

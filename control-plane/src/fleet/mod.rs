@@ -7,6 +7,7 @@
 
 mod asked;
 mod census;
+mod dates;
 mod encode;
 mod errand;
 mod exchange;
@@ -22,6 +23,7 @@ mod peers;
 mod receipt;
 mod registry;
 mod service;
+mod status;
 mod stream;
 mod telemetry;
 mod timing;
@@ -36,6 +38,7 @@ pub use metrics::FleetCollector;
 pub use receipt::{AppliedMs, Quorum, QuorumError, Receipt, Refusal};
 pub use registry::{Fleet, JoinError};
 pub use service::FleetService;
+pub use status::{FleetSummary, ProxyStatus, ProxyStatusError};
 pub(crate) use stream::DRAIN;
 pub use stream::Ends;
 pub use telemetry::TrafficView;

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::member::{Member, Refused};
 use super::timing::Timings;
+use crate::store::UnixMillis;
 
 /// Rosters: a proxy that comes or goes costs the rewriting of one.
 const BUCKETS: usize = 64;
@@ -119,7 +120,7 @@ fn registered(id: &str, member: &Member) -> v1::Registered {
 
 fn standing(members: &BTreeMap<String, Member>, timings: &Timings, now: Instant) -> v1::Standing {
     let mut places: HashMap<(HistoryId, Position), Vec<(u64, u64)>> = HashMap::new();
-    let mut refused: Vec<(&Refused, Vec<u64>)> = Vec::new();
+    let mut refused: Vec<(&Refused, Vec<Refuser>)> = Vec::new();
     let mut standing = v1::Standing::default();
     for member in members.values() {
         let stream = member.stream.number();
@@ -127,9 +128,10 @@ fn standing(members: &BTreeMap<String, Member>, timings: &Timings, now: Instant)
             places.entry(place).or_default().push((stream, member.build_us));
         }
         if let Some(refusal) = &member.refusal {
-            match refused.iter_mut().find(|(known, _)| *known == refusal) {
-                Some((_, streams)) => streams.push(stream),
-                None => refused.push((refusal, vec![stream])),
+            let refuser = (stream, refusal.at);
+            match refused.iter_mut().find(|(known, _)| known.says_as(refusal)) {
+                Some((_, refusers)) => refusers.push(refuser),
+                None => refused.push((refusal, vec![refuser])),
             }
         }
         match (member.broken, member.is_live(now)) {
@@ -161,7 +163,15 @@ fn holding(((history, position), mut streams): ((HistoryId, Position), Vec<(u64,
     }
 }
 
-fn refusal_of((refused, streams): (&Refused, Vec<u64>), in_full: bool) -> v1::Refused {
+/// The stream of a proxy that refused, and when that was.
+type Refuser = (u64, Option<UnixMillis>);
+
+/// What several proxies refused in the same words. Each did so at its own time, told as the distance
+/// from the first: where a fleet refuses, that is a byte or two.
+fn refusal_of((refused, refusers): (&Refused, Vec<Refuser>), in_full: bool) -> v1::Refused {
+    let times = refusers.iter().filter_map(|(_, at)| *at);
+    let first = times.min();
+    let after = |at: UnixMillis| at.0 - first.map_or(0, |first| first.0) + 1;
     let violations = match in_full {
         true => refused.violations.clone(),
         false => Vec::new(),
@@ -171,6 +181,8 @@ fn refusal_of((refused, streams): (&Refused, Vec<u64>), in_full: bool) -> v1::Re
         revision: refused.revision.0,
         retrying: refused.retrying,
         violations,
-        streams,
+        first_ms: first.map_or(0, |first| first.0),
+        after_ms: refusers.iter().map(|(_, at)| at.map_or(0, after)).collect(),
+        streams: refusers.into_iter().map(|(stream, _)| stream).collect(),
     }
 }

@@ -186,14 +186,21 @@ fn refusals(told: &v1::Refused) -> Vec<(u64, Refused)> {
     let Ok(history) = HistoryId::try_from(&*told.history) else {
         return Vec::new();
     };
-    let refused = Refused {
+    // A replica that is older than the times tells none.
+    let after = told.after_ms.iter().copied().chain(std::iter::repeat(0));
+    let at = |after: u64| {
+        let after = after.checked_sub(1)?;
+        Some(UnixMillis(told.first_ms.saturating_add(after)))
+    };
+    let refused = |after| Refused {
         history,
         revision: Revision(told.revision),
+        at: at(after),
         violations: told.violations.clone(),
         retrying: told.retrying,
     };
-    let streams = told.streams.iter();
-    streams.map(|stream| (*stream, refused.clone())).collect()
+    let streams = told.streams.iter().zip(after);
+    streams.map(|(stream, after)| (*stream, refused(after))).collect()
 }
 
 /// Who the replica found the proxy to be.

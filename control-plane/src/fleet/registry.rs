@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::dates::Dates;
 use super::good::Verdicts;
 use super::machine::Admitted;
 use super::member::{self, LEASE, Member, Refused};
@@ -24,7 +25,7 @@ use super::timing::Timings;
 use crate::clock;
 use crate::compile::ViewKey;
 use crate::live::{Published, Version};
-use crate::store::{Fallback, Point, Replica};
+use crate::store::{Fallback, Point, Replica, UnixMillis};
 use crate::trust::{Peer, Stranger};
 
 /// Proxies that are known at a time, the lost ones included.
@@ -104,6 +105,7 @@ pub(super) struct Known {
     /// The proxy at the other end of each stream.
     streams: HashMap<StreamId, String>,
     pub(super) timings: Timings,
+    pub(super) dates: Dates,
     verdicts: Verdicts,
     /// What the other replicas tell of their proxies.
     pub(super) peers: Peers,
@@ -126,6 +128,7 @@ impl Fleet {
                 members: BTreeMap::new(),
                 streams: HashMap::new(),
                 timings: Timings::default(),
+                dates: Dates::default(),
                 verdicts: Verdicts::default(),
                 peers: Peers::default(),
                 unsaid: Unsaid::EVERYTHING,
@@ -208,7 +211,7 @@ impl Fleet {
             return Err(JoinError::OutOfBounds);
         }
         let mut known = self.lock();
-        known.observe(published);
+        known.observe(published, now);
         let before = known.members.remove(&hello.proxy_id);
         if before.is_none() {
             known.make_room(now)?;
@@ -255,7 +258,7 @@ impl Fleet {
         now: Instant,
     ) {
         let mut known = self.lock();
-        known.observe(published);
+        known.observe(published, now);
         let Known {
             members,
             streams,
@@ -288,14 +291,21 @@ impl Fleet {
     }
 
     /// The proxy on `stream` refused `revision`.
-    pub(super) fn refused(&self, stream: StreamId, nack: v1::Nack, history: HistoryId, revision: Revision) {
+    pub(super) fn refused(
+        &self,
+        stream: StreamId,
+        nack: v1::Nack,
+        (history, revision): (HistoryId, Revision),
+        at: UnixMillis,
+    ) {
         let mut known = self.lock();
         let Some((id, member)) = known.find(stream) else {
             return;
         };
         tracing::warn!(proxy = id, %revision, violations = ?nack.violations, "revision refused");
         let view = (!nack.retrying).then(|| member.view.clone());
-        member.refusal = Some(Refused::new(nack, history, revision));
+        let refused = Refused::new(nack, history, revision, at);
+        member.refusal = Some(refused.since(member.refusal.as_ref()));
         if let Some(view) = view {
             known.verdicts.refused(&view, history, revision);
         }

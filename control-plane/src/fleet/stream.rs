@@ -15,6 +15,7 @@ use super::encode::{Encoder, message};
 use super::errand::{Errands, Turns};
 use super::machine::{Action, Admitted, Closed, Event, Fact, Machine};
 use super::registry::{Fleet, Joining, StreamId};
+use crate::clock;
 use crate::compile::ViewKey;
 use crate::live::{Published, Versions};
 use crate::trust::{self, Peer, Standing, Stranger, Trust};
@@ -257,7 +258,8 @@ impl Stream {
                     .applied(self.id, *ack, (history, position), &published, now);
             }
             Fact::Refused(nack, history, revision) => {
-                self.common.fleet.refused(self.id, *nack, history, revision);
+                let at = clock::wall();
+                self.common.fleet.refused(self.id, *nack, (history, revision), at);
             }
             Fact::Viewed(view) => self.common.fleet.viewed(self.id, view),
             Fact::Reported(report) => self.common.fleet.reported(self.id, *report, now),

@@ -9,7 +9,9 @@ use sluice_model::Key;
 use sluice_proto::v1;
 use tokio::time::Instant;
 
+use super::dates::Dates;
 use super::member::{Member, Refused};
+use super::status::ProxyStatus;
 use super::telemetry::TelemetryView;
 use crate::live::{MAX_VIEWS, Published};
 
@@ -57,6 +59,8 @@ pub struct ProxyView {
     pub view: Vec<String>,
     /// Whether it counts.
     pub state: ProxyState,
+    /// Where it is with what is live.
+    pub status: ProxyStatus,
     /// Whether its stream stands.
     pub connected: bool,
     /// The revision that it runs; absent while it runs nothing of this history.
@@ -65,6 +69,11 @@ pub struct ProxyView {
     /// How many revisions are newer than that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub behind: Option<u64>,
+    /// When the first revision that it lacks became live on the control plane that answers, in
+    /// milliseconds since 1970; of one that runs nothing of this history, when it came. Absent when it
+    /// lacks none. Of revisions from before that control plane started, when they were written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behind_since_ms: Option<u64>,
     /// Digest of the config that it runs, in hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config_digest: Option<String>,
@@ -109,6 +118,9 @@ pub struct ListenerView {
 pub struct RefusalView {
     /// The revision that was refused.
     pub refused_revision: u64,
+    /// When the proxy refused it first, in milliseconds since 1970; absent when that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_at_ms: Option<u64>,
     /// Every reason.
     pub violations: Vec<ViolationView>,
     /// Whether it tries again by itself: a local fault, such as a port that is taken.
@@ -151,8 +163,15 @@ pub enum Forget {
 }
 
 impl ProxyView {
-    pub(super) fn of(id: &str, replica: &str, member: &Member, published: &Published, now: Instant) -> Self {
+    pub(super) fn of(
+        (id, replica): (&str, &str),
+        member: &Member,
+        published: &Published,
+        dates: &Dates,
+        now: Instant,
+    ) -> Self {
         let history = published.version.history;
+        let head = (history, published.revision());
         let revision = member.revision_in(history);
         let position = member.holds.map(|(_, position)| position);
         let state = if member.is_live(now) {
@@ -191,9 +210,11 @@ impl ProxyView {
             operator_labels,
             view: selectors.map(ToString::to_string).collect(),
             state,
+            status: ProxyStatus::of(member, head, now),
             connected: member.broken.is_none(),
             revision: revision.map(|revision| revision.0),
             behind: revision.map(|revision| published.revision().0.saturating_sub(revision.0)),
+            behind_since_ms: dates.behind_since(head, member).map(|since| since.0),
             config_digest: position.map(|position| position.config.to_string()),
             runtime_digest: position.map(|position| position.runtime.to_string()),
             version: member.version.clone(),
@@ -233,6 +254,7 @@ impl From<&Refused> for RefusalView {
         };
         Self {
             refused_revision: refused.revision.0,
+            refused_at_ms: refused.at.map(|at| at.0),
             violations: refused.violations.iter().map(violation).collect(),
             retrying: refused.retrying,
         }

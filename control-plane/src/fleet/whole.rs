@@ -6,9 +6,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::member::Member;
 use super::parts::Unsaid;
 use super::peers::Peer;
 use super::registry::{Fleet, Known};
+use super::status::{FleetSummary, ProxyStatus};
 use super::view::{Forget, ProxyDetail, ProxyView};
 use crate::live::{self, Published};
 use crate::store::{Extent, PeerRow, Replica};
@@ -56,33 +58,51 @@ impl ReplicaView {
 impl Fleet {
     /// Every proxy, by id.
     pub fn proxies(&self, published: &Published, now: Instant) -> Vec<ProxyView> {
-        let known = self.lock();
-        let own = known.members.iter();
+        self.listed(&ProxyStatus::ALL, published, now).0
+    }
+
+    /// The proxies of these statuses, by id, and how many there are of each, over all proxies.
+    pub fn listed(
+        &self,
+        statuses: &[ProxyStatus],
+        published: &Published,
+        now: Instant,
+    ) -> (Vec<ProxyView>, FleetSummary) {
+        let mut known = self.lock();
+        known.observe(published, now);
+        let head = (published.version.history, published.revision());
+        let is_listed = |member: &Member| statuses.contains(&ProxyStatus::of(member, head, now));
+        let own = known.members.iter().filter(|(_, member)| is_listed(member));
         let mut views: Vec<_> = own
-            .map(|(id, member)| ProxyView::of(id, &self.replica().id, member, published, now))
+            .map(|(id, member)| known.own(id, &self.replica().id, member, published, now))
             .collect();
         for peer in known.peers.present(now) {
-            let away = peer
-                .visible()
-                .map(|(id, _)| away(&known, peer, id, published, now));
-            views.extend(away.flatten());
+            let listed = peer.visible().filter(|(_, member)| is_listed(member));
+            views.extend(listed.map(|(id, member)| known.away(peer, id, member, published, now)));
         }
+        let mut summary = FleetSummary::default();
+        for (_, of_replica) in known.summaries(&self.replica().id, published, now) {
+            summary.add_up(&of_replica);
+        }
+        drop(known);
         views.sort_by(|a, b| a.id.cmp(&b.id));
-        views
+        (views, summary)
     }
 
     /// One proxy, with what it reports; to whom it reports is the replica that holds it, so of the
     /// others' proxies there is nothing.
     pub fn proxy(&self, id: &str, published: &Published, now: Instant) -> Option<ProxyDetail> {
-        let known = self.lock();
+        let mut known = self.lock();
+        known.observe(published, now);
         if let Some(member) = known.members.get(id) {
             return Some(ProxyDetail {
-                proxy: ProxyView::of(id, &self.replica().id, member, published, now),
+                proxy: known.own(id, &self.replica().id, member, published, now),
                 telemetry: member.telemetry.view(),
             });
         }
         let mut present = known.peers.present(now);
-        let proxy = present.find_map(|peer| away(&known, peer, id, published, now))?;
+        let (peer, member) = present.find_map(|peer| Some((peer, peer.get(id)?)))?;
+        let proxy = known.away(peer, id, member, published, now);
         Some(ProxyDetail {
             proxy,
             telemetry: Default::default(),
@@ -198,18 +218,30 @@ impl Fleet {
     }
 }
 
-/// The view of a proxy that `peer` tells of. The streams of a quiet replica are not taken to stand.
-fn away(known: &Known, peer: &Peer, id: &str, published: &Published, now: Instant) -> Option<ProxyView> {
-    let member = peer.get(id)?;
-    let view = ProxyView::of(id, &peer.replica.id, member, published, now);
-    let labels = member.labels.iter();
-    let labels = live::readable(labels.map(|(name, value)| (&**name, &**value)));
-    let selectors = published.view_of(id, &labels);
-    Some(ProxyView {
-        connected: view.connected && !known.peers.is_quiet(peer, now),
-        view: selectors.selectors().iter().map(ToString::to_string).collect(),
-        ..view
-    })
+impl Known {
+    fn own(
+        &self,
+        id: &str,
+        replica: &str,
+        member: &Member,
+        published: &Published,
+        now: Instant,
+    ) -> ProxyView {
+        ProxyView::of((id, replica), member, published, &self.dates, now)
+    }
+
+    /// The view of a proxy that `peer` tells of. The streams of a quiet replica are not taken to stand.
+    fn away(&self, peer: &Peer, id: &str, member: &Member, published: &Published, now: Instant) -> ProxyView {
+        let view = self.own(id, &peer.replica.id, member, published, now);
+        let labels = member.labels.iter();
+        let labels = live::readable(labels.map(|(name, value)| (&**name, &**value)));
+        let selectors = published.view_of(id, &labels);
+        ProxyView {
+            connected: view.connected && !self.peers.is_quiet(peer, now),
+            view: selectors.selectors().iter().map(ToString::to_string).collect(),
+            ..view
+        }
+    }
 }
 
 #[cfg(test)]

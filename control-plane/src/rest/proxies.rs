@@ -8,8 +8,9 @@ use super::answer::Answer;
 use super::content::Json;
 use super::operation::Call;
 use super::problem::{Missing, Problem};
+use super::query::{self, Fields, Parameter, Query};
 use crate::clock;
-use crate::fleet::{Authentication, Forget, ProxyDetail, ProxyView, ReplicaView};
+use crate::fleet::{Authentication, FleetSummary, Forget, ProxyDetail, ProxyStatus, ProxyView, ReplicaView};
 use crate::trust::Trust;
 
 /// All proxies.
@@ -18,6 +19,25 @@ use crate::trust::Trust;
 pub(super) struct FleetView {
     /// By id.
     proxies: Vec<ProxyView>,
+    /// How many are where, over all proxies, whichever were asked for.
+    summary: FleetSummary,
+}
+
+/// Which proxies are asked for.
+#[derive(Debug)]
+pub(super) struct FleetQuery {
+    statuses: Vec<ProxyStatus>,
+}
+
+impl Query for FleetQuery {
+    const PARAMETERS: &'static [Parameter] = &[Parameter::Status];
+
+    fn read(fields: &Fields) -> Result<Self, Problem> {
+        let statuses = fields.get(Parameter::Status, query::statuses)?;
+        Ok(Self {
+            statuses: statuses.unwrap_or_else(|| ProxyStatus::ALL.into()),
+        })
+    }
 }
 
 /// All control planes.
@@ -35,14 +55,15 @@ pub(super) async fn replicas(call: Call) -> Result<Answer<Json<ReplicasView>>, P
     Ok(ReplicasView { replicas }.into())
 }
 
-/// Every proxy.
-pub(super) async fn list(call: Call) -> Result<Answer<Json<FleetView>>, Problem> {
+/// Every proxy, or those of some statuses.
+pub(super) async fn list(call: Call<FleetQuery>) -> Result<Answer<Json<FleetView>>, Problem> {
     let published = call.api.live.published();
-    let mut proxies = call.api.fleet.proxies(&published, Instant::now());
+    let fleet = &call.api.fleet;
+    let (mut proxies, summary) = fleet.listed(&call.query.statuses, &published, Instant::now());
     for proxy in &mut proxies {
         certify(&call.api.trust, proxy);
     }
-    Ok(FleetView { proxies }.into())
+    Ok(FleetView { proxies, summary }.into())
 }
 
 /// One proxy, with what it reports.

@@ -11,7 +11,7 @@ use sluice_intent::{LabelSelector, SelectorError};
 use thiserror::Error;
 
 use super::problem::Problem;
-use crate::fleet::Quorum;
+use crate::fleet::{ProxyStatus, Quorum};
 
 /// Longest wait for a receipt.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(600);
@@ -32,6 +32,7 @@ pub(super) enum Parameter {
     Namespace,
     Prune,
     Quorum,
+    Status,
     Wait,
 }
 
@@ -64,6 +65,9 @@ pub(super) enum ParameterError {
     /// Not one of the words.
     #[error("must be `refuse` or `warn`")]
     DanglingRefs,
+    /// Not statuses of proxies.
+    #[error("must be one or more of `current`, `behind`, `refused` and `lost`, with commas")]
+    Status,
     /// Not a namespace.
     #[error("must be the name of a namespace")]
     Namespace,
@@ -163,6 +167,14 @@ pub(super) fn quorum(text: &str) -> Result<Quorum, ParameterError> {
     text.parse().map_err(|_| ParameterError::Quorum)
 }
 
+/// Statuses of proxies, with commas.
+pub(super) fn statuses(text: &str) -> Result<Vec<ProxyStatus>, ParameterError> {
+    let statuses = text.split(',').map(|status| status.trim().parse());
+    statuses
+        .collect::<Result<_, _>>()
+        .map_err(|_| ParameterError::Status)
+}
+
 /// A page's length.
 pub(super) fn limit(text: &str, most: u32) -> Result<u32, ParameterError> {
     let refuse = ParameterError::Number {
@@ -221,6 +233,7 @@ impl Parameter {
             Self::Namespace => "namespace",
             Self::Prune => "prune",
             Self::Quorum => "quorum",
+            Self::Status => "status",
             Self::Wait => "wait",
         }
     }
@@ -243,6 +256,9 @@ impl Parameter {
                 "Also delete what has these labels and is not among the manifests, in every namespace."
             }
             Self::Quorum => "With `wait`: the share of the live fleet that is enough, 1 when left out.",
+            Self::Status => {
+                "Only proxies of these statuses, such as `behind,refused`; each proxy has one of `current`, `behind`, `refused` and `lost`."
+            }
             Self::Wait => {
                 "Answer once the quorum runs the revision, cannot be met any more, or this time is up; at most 10m."
             }
@@ -254,6 +270,7 @@ impl Parameter {
         match self {
             Self::BaseRevision | Self::Before => json!({"type": "integer", "format": "int64", "minimum": 0}),
             Self::Continue | Self::Namespace | Self::LabelSelector | Self::Prune => json!({"type": "string"}),
+            Self::Status => json!({"type": "string", "examples": ["behind,refused"]}),
             Self::Message => json!({"type": "string", "maxLength": MAX_MESSAGE}),
             Self::DanglingRefs => json!({"type": "string", "enum": ["refuse", "warn"], "default": "refuse"}),
             Self::DryRun => json!({"type": "boolean", "default": false}),
@@ -302,6 +319,13 @@ mod tests {
         assert_eq!(limit("500", 500), Ok(500));
         for text in ["0", "501", "-1", "x"] {
             assert!(limit(text, 500).is_err(), "{text}");
+        }
+        assert_eq!(
+            statuses("behind, refused"),
+            Ok(vec![ProxyStatus::Behind, ProxyStatus::Refused])
+        );
+        for text in ["", "behind,", "live", "Behind"] {
+            assert_eq!(statuses(text), Err(ParameterError::Status), "{text}");
         }
         assert_eq!(boolean("1"), Err(ParameterError::Boolean));
         assert_eq!(narrow_selector(" "), Err(ParameterError::Empty));

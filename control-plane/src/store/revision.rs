@@ -78,6 +78,17 @@ impl Store {
         rows.iter().map(record).collect()
     }
 
+    /// When the newest revisions were asked for, `count` of them at most, newest first.
+    pub async fn dates(&self, count: u32) -> Result<Vec<(Revision, UnixMillis)>, StoreError> {
+        let select =
+            sqlx::query("SELECT revision, created_at_ms FROM revisions ORDER BY revision DESC LIMIT $1");
+        let mut session = self.begin(Mode::Read).await?;
+        let rows = session.rows(select.bind(i64::from(count))).await?;
+        session.rollback().await?;
+        let date = |row: &Row| Ok((Revision(row.number(0)?), UnixMillis(row.number(1)?)));
+        rows.iter().map(date).collect()
+    }
+
     /// One revision, if it was committed.
     pub async fn revision(&self, revision: Revision) -> Result<Option<RevisionRecord>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM revisions WHERE revision = $1");

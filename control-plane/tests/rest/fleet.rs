@@ -1,6 +1,7 @@
 //! What the interface tells of proxies that are there.
 
 use serde_json::{Value, json};
+use sluice_control::clock;
 
 use crate::manifests::{backend, list, shop};
 use crate::proxy::Proxy;
@@ -88,5 +89,102 @@ async fn a_forgotten_proxy_is_off_the_list() {
     proxy.update().await;
     assert_eq!(server.get("/v1/fleet/edge-1").await.json["id"], "edge-1");
     assert_eq!(server.delete("/v1/fleet/edge-1").await.status, 204);
-    assert_eq!(server.get("/v1/fleet").await.json, json!({"proxies": []}));
+    assert_eq!(server.get("/v1/fleet").await.json["proxies"], json!([]));
+}
+
+#[tokio::test]
+async fn those_that_are_behind_or_refused_are_found_at_once_and_since_when_is_told() {
+    let server = Server::start().await;
+    let mut proxies = Vec::new();
+    for id in ["edge-1", "edge-2", "edge-3"] {
+        let mut proxy = Proxy::join(&server, id).await;
+        let empty = proxy.update().await;
+        proxy.ack(&empty).await;
+        proxies.push(proxy);
+    }
+    server.get("/v1/revisions/0/receipt?wait=10s&quorum=1").await;
+    let before = clock::wall().0;
+    server.apply(&shop()).await;
+    let published = clock::wall().0;
+    let mut updates = Vec::new();
+    for proxy in &mut proxies {
+        updates.push(proxy.update().await);
+    }
+    proxies[0].ack(&updates[0]).await;
+    proxies[1].nack(&updates[1]).await;
+    // The first wait ends with the ack, the second with the refusal; the third proxy says nothing.
+    server.get("/v1/revisions/1/receipt?wait=10s&quorum=0.3").await;
+    server.get("/v1/revisions/1/receipt?wait=10s&quorum=1").await;
+    let after = clock::wall().0;
+
+    let ids = |answer: &Value| -> Vec<String> {
+        let proxies = answer["proxies"].as_array().unwrap().iter();
+        proxies
+            .map(|proxy| proxy["id"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let all = server.get("/v1/fleet").await.json;
+    assert_eq!(ids(&all), ["edge-1", "edge-2", "edge-3"]);
+    let statuses = |index: usize| {
+        (
+            all["proxies"][index]["status"].clone(),
+            all["proxies"][index]["behind"].clone(),
+        )
+    };
+    assert_eq!(statuses(0), (json!("current"), json!(0)));
+    assert_eq!(statuses(1), (json!("refused"), json!(1)));
+    assert_eq!(statuses(2), (json!("behind"), json!(1)));
+    assert_eq!(all["proxies"][0].get("behindSinceMs"), None);
+    let since = all["proxies"][2]["behindSinceMs"].as_u64().unwrap();
+    // Two clocks are read one after the other, each in whole milliseconds.
+    assert!(
+        (before..=published + 1).contains(&since),
+        "{before} {since} {published}"
+    );
+    let refused = all["proxies"][1]["refusal"]["refusedAtMs"].as_u64().unwrap();
+    assert!(
+        (published..=after).contains(&refused),
+        "{published} {refused} {after}"
+    );
+
+    let summary = &all["summary"];
+    assert_eq!(
+        (
+            &summary["proxies"],
+            &summary["connected"],
+            &summary["current"],
+            &summary["behind"],
+            &summary["refused"]
+        ),
+        (&json!(3), &json!(3), &json!(1), &json!(1), &json!(1))
+    );
+    assert_eq!(summary["behindSinceMs"], since);
+    for (query, expected) in [
+        ("behind", &["edge-3"][..]),
+        ("behind,refused", &["edge-2", "edge-3"]),
+        ("lost", &[]),
+    ] {
+        let some = server.get(&format!("/v1/fleet?status={query}")).await.json;
+        assert_eq!(ids(&some), expected, "{query}");
+        assert_eq!(&some["summary"], summary, "{query}");
+    }
+    let wrong = server.get("/v1/fleet?status=slow").await;
+    assert!(wrong.problem(400).contains("`behind`"), "{wrong:?}");
+
+    let metrics = server.get("/metrics").await.text;
+    for line in [
+        "sluice_fleet_proxies{replica=\"\",status=\"current\"} 1",
+        "sluice_fleet_proxies{replica=\"\",status=\"behind\"} 1",
+        "sluice_fleet_proxies{replica=\"\",status=\"refused\"} 1",
+        "sluice_fleet_proxies{replica=\"\",status=\"lost\"} 0",
+        "sluice_fleet_connected{replica=\"\"} 3",
+    ] {
+        assert!(
+            metrics.lines().any(|known| known == line),
+            "{line} is not in\n{metrics}"
+        );
+    }
+    let oldest = "sluice_fleet_oldest_behind_seconds ";
+    let oldest = metrics.lines().find_map(|line| line.strip_prefix(oldest));
+    assert!(oldest.unwrap().parse::<f64>().unwrap() > 0.0, "{metrics}");
 }

@@ -16,7 +16,9 @@ async fn readiness_and_metrics_tell_what_is_live() {
     let metrics = server.get("/metrics").await.text;
     for line in [
         "sluice_control_revision{} 1",
-        "sluice_fleet_proxies{state=\"connected\"} 0",
+        "sluice_fleet_proxies{replica=\"\",status=\"current\"} 0",
+        "sluice_fleet_connected{replica=\"\"} 0",
+        "sluice_fleet_oldest_behind_seconds 0.0",
         "sluice_control_requests_total{method=\"post\",path=\"/v1/apply\",status=\"200\"} 1",
     ] {
         assert!(
@@ -29,7 +31,11 @@ async fn readiness_and_metrics_tell_what_is_live() {
 #[tokio::test]
 async fn a_fleet_without_proxies_is_an_empty_list() {
     let server = Server::start().await;
-    assert_eq!(server.get("/v1/fleet").await.json, json!({"proxies": []}));
+    let none = json!({"proxies": 0, "connected": 0, "current": 0, "behind": 0, "refused": 0, "lost": 0});
+    assert_eq!(
+        server.get("/v1/fleet").await.json,
+        json!({"proxies": [], "summary": none})
+    );
     assert_eq!(
         server.get("/v1/fleet/edge-1").await.problem(404),
         "no proxy `edge-1` is known"

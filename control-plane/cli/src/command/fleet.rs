@@ -14,9 +14,14 @@ use crate::outcome::Outcome;
 use crate::table::{Table, listed};
 use crate::{print, time};
 
+mod list;
+
 /// Nothing for the list, or what to do to it.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Options {
+    #[command(flatten)]
+    listed: list::Listed,
     #[command(subcommand)]
     action: Option<Action>,
 }
@@ -86,9 +91,7 @@ impl FromStr for Change {
 pub(crate) async fn run(client: &Client, scope: &Scope, options: &Options) -> Result<Outcome, Failure> {
     match &options.action {
         None => {
-            let answer = client.send(Request::get(&["v1", "fleet"])).await?;
-            let table = |answer: &Value| Ok(table(Manifest(answer), time::now_ms()).to_string());
-            print::result(scope.output, &answer, table)?;
+            list::print(client, scope, &options.listed).await?;
         }
         Some(Action::Replicas) => {
             let answer = client.send(Request::get(&["v1", "replicas"])).await?;
@@ -121,36 +124,6 @@ pub(crate) async fn run(client: &Client, scope: &Scope, options: &Options) -> Re
     Ok(Outcome::Done)
 }
 
-fn table(fleet: Manifest<'_>, now_ms: u64) -> Table {
-    let mut table = Table::new([
-        "ID",
-        "STATE",
-        "REVISION",
-        "BEHIND",
-        "VERSION",
-        "SINCE",
-        "LISTENERS",
-        "REPLICA",
-        "LABELS",
-    ]);
-    for proxy in fleet.items("/proxies") {
-        let labels = proxy.pairs("/labels").into_iter();
-        let since = proxy.0.pointer("/sinceMs").and_then(Value::as_u64);
-        table.row([
-            proxy.text_or_none("/id"),
-            proxy.text_or_none("/state"),
-            proxy.text_or_none("/revision"),
-            proxy.text_or_none("/behind"),
-            proxy.text_or_none("/version"),
-            listed(since.map(|since| time::age(since, now_ms))),
-            listed(proxy.items("/listeners").map(listener)),
-            proxy.text_or_none("/replica").chars().take(8).collect(),
-            listed(labels.map(|(name, value)| format!("{name}={value}"))),
-        ]);
-    }
-    table
-}
-
 fn replicas(answer: Manifest<'_>, now_ms: u64) -> Table {
     let mut table = Table::new(["ID", "ROLE", "PROXIES", "GRPC", "ADMIN", "VERSION", "STARTED"]);
     for replica in answer.items("/replicas") {
@@ -167,15 +140,6 @@ fn replicas(answer: Manifest<'_>, now_ms: u64) -> Table {
         ]);
     }
     table
-}
-
-/// `http=127.0.0.1:7480`.
-fn listener(listener: Manifest<'_>) -> String {
-    format!(
-        "{}={}",
-        listener.text_or_none("/name"),
-        listener.text_or_none("/address")
-    )
 }
 
 #[cfg(test)]

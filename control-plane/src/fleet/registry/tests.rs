@@ -108,7 +108,8 @@ impl Site {
             retrying,
             ..v1::Nack::default()
         };
-        self.fleet.refused(proxy.stream, nack, HISTORY, revision);
+        let at = UnixMillis(1_000);
+        self.fleet.refused(proxy.stream, nack, (HISTORY, revision), at);
     }
 
     fn receipt(&self, revision: Revision) -> Receipt {

@@ -1,3 +1,5 @@
+mod status;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -12,16 +14,20 @@ use super::super::receipt::Receipt;
 use super::super::registry::{Joining, StreamId};
 use super::*;
 use crate::compile::{DanglingRefs, ViewKey, World};
+use crate::store::UnixMillis;
 use crate::trust::Peer;
 
 const HISTORY: HistoryId = HistoryId([3; 16]);
 const REPLICAS: usize = 3;
+/// When a site begins, by the wall clock.
+const BEGAN: u64 = 1_000_000;
 
 /// Several replicas, the store between them, and what is published to all.
 struct Site {
     fleets: Vec<Fleet>,
     rows: Vec<Option<Row>>,
     published: Published,
+    began: Instant,
     now: Instant,
 }
 
@@ -51,6 +57,7 @@ impl Site {
             fleets: (0..REPLICAS).map(|index| Fleet::new(replica(index))).collect(),
             rows: (0..REPLICAS).map(|_| None).collect(),
             published: Published::first(World::empty(HISTORY), now),
+            began: now,
             now,
         }
     }
@@ -105,6 +112,15 @@ impl Site {
         }
     }
 
+    /// Ten thousand proxies at the first replica, told to the others, and a revision that they lack.
+    fn crowd(&mut self) -> (Vec<Proxy>, Revision) {
+        let proxies = (0..10_000)
+            .map(|number| self.join(0, &format!("edge-{number}"), 1, None))
+            .collect();
+        self.tell(0);
+        (proxies, self.commit())
+    }
+
     fn ack(&self, proxy: &Proxy, revision: Revision) {
         let position = self.position(revision);
         let ack = v1::Ack {
@@ -117,7 +133,14 @@ impl Site {
 
     fn nack(&self, proxy: &Proxy, revision: Revision) {
         let nack = v1::Nack::default();
-        self.fleets[proxy.at].refused(proxy.stream, nack, HISTORY, revision);
+        let fleet = &self.fleets[proxy.at];
+        fleet.refused(proxy.stream, nack, (HISTORY, revision), self.date());
+    }
+
+    /// What the wall clock says now.
+    fn date(&self) -> UnixMillis {
+        let since = self.now.duration_since(self.began).as_millis();
+        UnixMillis(BEGAN + u64::try_from(since).unwrap())
     }
 
     fn lose(&self, proxy: &Proxy) {
@@ -315,11 +338,7 @@ fn a_proxy_that_another_replica_holds_can_be_forgotten() {
 #[test]
 fn ten_thousand_proxies_are_told_in_little() {
     let mut site = Site::start();
-    let proxies: Vec<_> = (0..10_000)
-        .map(|number| site.join(0, &format!("edge-{number}"), 1, None))
-        .collect();
-    site.tell(0);
-    let revision = site.commit();
+    let (proxies, revision) = site.crowd();
     proxies.iter().for_each(|proxy| site.ack(proxy, revision));
     let told = site.fleets[0].unsaid(Extent::Changes, site.now);
     let bytes: usize = told.iter().map(|(_, body)| body.len()).sum();
