@@ -8,6 +8,7 @@ mod descriptors;
 pub mod discovery;
 pub mod fleet;
 pub mod live;
+pub mod measures;
 pub mod rest;
 pub mod store;
 pub mod trust;

@@ -85,6 +85,11 @@ impl Collector for FleetCollector {
                 resources,
             ),
             (
+                "sluice_control_views",
+                "Views that are published",
+                count(published.world.views().count()),
+            ),
+            (
                 "sluice_fleet_endpoints",
                 "Endpoints that proxies told of, over all proxies",
                 count(census.endpoints),

@@ -24,6 +24,7 @@ mod receipt;
 mod registry;
 mod service;
 mod status;
+mod stopwatch;
 mod stream;
 mod telemetry;
 mod timing;

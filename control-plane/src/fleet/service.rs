@@ -70,6 +70,7 @@ impl FleetService {
             encoder: Encoder::default(),
             versions: live.versions().clone(),
             turns: Turns::new(),
+            measures: live.measures().clone(),
         };
         let streams = Arc::new(Semaphore::new(max_streams.min(Semaphore::MAX_PERMITS)));
         Self {

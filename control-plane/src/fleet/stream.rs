@@ -15,9 +15,11 @@ use super::encode::{Encoder, message};
 use super::errand::{Errands, Turns};
 use super::machine::{Action, Admitted, Closed, Event, Fact, Machine};
 use super::registry::{Fleet, Joining, StreamId};
+use super::stopwatch::Stopwatch;
 use crate::clock;
 use crate::compile::ViewKey;
 use crate::live::{Published, Versions};
+use crate::measures::Measures;
 use crate::trust::{self, Peer, Standing, Stranger, Trust};
 
 /// How often proxies report, in milliseconds.
@@ -30,6 +32,7 @@ pub(super) struct Common {
     pub(super) encoder: Encoder,
     pub(super) versions: Versions,
     pub(super) turns: Turns,
+    pub(super) measures: Measures,
 }
 
 /// How streams end with the control plane.
@@ -44,6 +47,7 @@ pub struct Ends {
 pub(super) struct Stream {
     common: Arc<Common>,
     errands: Errands,
+    stopwatch: Stopwatch,
     published: watch::Receiver<Arc<Published>>,
     trust: Trust,
     peer: Peer,
@@ -71,6 +75,7 @@ impl Stream {
     ) -> Self {
         let id = common.fleet.next_stream();
         Self {
+            stopwatch: Stopwatch::new(common.measures.clone()),
             common,
             errands: Errands::default(),
             published,
@@ -151,6 +156,7 @@ impl Stream {
             match action {
                 Action::Join(hello, holds, view) => {
                     let admitted = self.join(&hello, holds, view).await?;
+                    self.stopwatch.admitted(Instant::now());
                     actions.extend(machine.on(Event::Admitted(admitted), Instant::now()));
                 }
                 Action::Welcome => {
@@ -165,6 +171,7 @@ impl Stream {
                     let signer = self.told.as_deref().map(Standing::signer);
                     let update = self.common.encoder.update(base.as_deref(), &target, signer);
                     self.send(update).await?;
+                    self.stopwatch.sent(base.as_deref(), &target, Instant::now());
                 }
                 Action::Note(fact) => self.note(fact),
                 Action::Close(Closed::Goodbye) => return Err(Ended),
@@ -248,16 +255,18 @@ impl Stream {
         Ok(())
     }
 
-    fn note(&self, fact: Fact) {
+    fn note(&mut self, fact: Fact) {
         let now = Instant::now();
         match fact {
             Fact::Applied(ack, history, position) => {
+                self.stopwatch.applied(&ack, (history, position), now);
                 let published = Arc::clone(&self.published.borrow());
                 self.common
                     .fleet
                     .applied(self.id, *ack, (history, position), &published, now);
             }
             Fact::Refused(nack, history, revision) => {
+                self.stopwatch.refused();
                 let at = clock::wall();
                 self.common.fleet.refused(self.id, *nack, (history, revision), at);
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sluice_intent::{Kind, ResourceId};
 use sluice_model::{Revision, Violation};
+use tokio::time::Instant;
 
 use super::MAX_VIEWS;
 use super::labels::OperatorLabels;
@@ -12,11 +13,13 @@ use super::request::Past;
 use super::tickets::TicketKeys;
 use super::writer::Writer;
 use crate::compile::{Change, DanglingRefs, Findings, Intent, ViewKey, World};
+use crate::measures::Stage;
 use crate::store::{CatchUp, Changes, Point, ResourceKey, Store, StoreError, StoredResource};
 
 impl Writer {
     /// Folds in what was committed since the live world, here or elsewhere.
     pub(super) async fn catch_up(&self) -> Result<(), StoreError> {
+        let heard = Instant::now();
         let labels = self.published.borrow().labels().clone();
         self.label(labels.refreshed(&self.store).await?);
         let world = self.world();
@@ -29,8 +32,26 @@ impl Writer {
             CatchUp::Changes(changes) => fold(world, changes).await?,
             CatchUp::Reload => reloaded(load(&self.store).await?, world).await?,
         };
+        let reached = (next.history() == held.history).then(|| next.revision());
+        self.measures.took(Stage::Compile, heard.elapsed());
         self.publish(next);
+        if let Some(reached) = reached {
+            self.time_notification(held.revision, reached, heard).await;
+        }
         Ok(())
+    }
+
+    /// Counts how long revisions after `held` up to `reached` took until this replica `heard` of them. Asked
+    /// after they are published, so that nobody waits for it.
+    async fn time_notification(&self, held: Revision, reached: Revision, heard: Instant) {
+        // Logged where it failed, and not worth more.
+        let Ok(ages) = self.store.ages(held, reached).await else {
+            return;
+        };
+        let since = heard.elapsed();
+        for age in ages {
+            self.measures.took(Stage::Notify, age.saturating_sub(since));
+        }
     }
 
     /// Publishes what operators say of proxies now, if that is news.
@@ -54,8 +75,10 @@ impl Writer {
                  in proxy selectors"
             );
         }
+        let began = Instant::now();
         let made = blocking(move || world.with_views(views).map_err(|violations| damaged(&violations))).await;
         if let Ok(Some(world)) = made {
+            self.measures.views_made(began.elapsed());
             self.publish(world);
         }
     }

@@ -36,6 +36,7 @@ pub use written::{ChangeReport, WriteError, Written};
 
 use crate::compile::{ViewKey, World};
 use crate::discovery::{self, Board, Hub, Memory};
+use crate::measures::Measures;
 use crate::store::{Store, StoreError};
 use tickets::{TicketKeeper, TicketKeys};
 use writer::Writer;
@@ -64,6 +65,7 @@ pub struct Live {
     fingerprints: Fingerprints,
     sources: Board,
     versions: Versions,
+    measures: Measures,
 }
 
 impl Live {
@@ -91,7 +93,9 @@ impl Live {
         let (memory, known) = Memory::recall(store.clone(), &world).await?;
         let world = catch_up::with_found(&world, &known).unwrap_or(world);
         let (found, findings) = mpsc::channel(1);
-        let (writer, published) = Writer::new(store.clone(), head, world, receiver, findings);
+        let measures = Measures::default();
+        let (writer, published) =
+            Writer::new(store.clone(), head, world, receiver, findings, measures.clone());
         writer.label(labels);
         tasks.spawn(writer.run(shutdown.clone()));
         if store.can_seal() {
@@ -115,7 +119,13 @@ impl Live {
             fingerprints,
             sources,
             versions,
+            measures,
         })
+    }
+
+    /// How long the way of a revision takes.
+    pub fn measures(&self) -> &Measures {
+        &self.measures
     }
 
     /// What is live now.

@@ -106,6 +106,16 @@ impl Published {
         versions.collect()
     }
 
+    /// How many views have another version than in `before`, the publication before this one.
+    pub(super) fn news_since(&self, before: &Self) -> usize {
+        let is_news = |(key, version): &(&ViewKey, &Arc<Version>)| {
+            let known = before.view(key);
+            known.is_none_or(|known| !Arc::ptr_eq(known, version))
+        };
+        let newest = self.recent.last();
+        newest.map_or(0, |round| round.iter().filter(is_news).count())
+    }
+
     /// The newest revision in it.
     pub fn revision(&self) -> Revision {
         self.version.position.revision

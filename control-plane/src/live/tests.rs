@@ -1,5 +1,6 @@
 //! What holds of writes, with real stores.
 
+mod measures;
 mod tickets;
 
 use sluice_intent::{Format, LabelSelector, Resource, ResourceId};

@@ -16,6 +16,7 @@ use super::request::WriteRequest;
 use super::written::{WriteError, Written};
 use crate::clock;
 use crate::compile::{Action, Changed, Findings, Stored, World};
+use crate::measures::{Measures, Stage};
 use crate::store::{self, CatchUp, CommitError, HeadWatch, Point, ResourceKey, Store, StoreError, Write};
 
 /// How long one write is tried against writers elsewhere. A time and not a number of tries: another
@@ -30,6 +31,7 @@ pub(super) struct Writer {
     commands: mpsc::Receiver<Command>,
     head: HeadWatch,
     findings: mpsc::Receiver<Findings>,
+    pub(super) measures: Measures,
 }
 
 /// A change that is ready to be committed.
@@ -64,6 +66,7 @@ impl Writer {
         world: World,
         commands: mpsc::Receiver<Command>,
         findings: mpsc::Receiver<Findings>,
+        measures: Measures,
     ) -> (Self, watch::Receiver<Arc<Published>>) {
         let (published, receiver) = watch::channel(Arc::new(Published::first(world, Instant::now())));
         let writer = Self {
@@ -72,6 +75,7 @@ impl Writer {
             commands,
             head,
             findings,
+            measures,
         };
         (writer, receiver)
     }
@@ -131,7 +135,9 @@ impl Writer {
             let world = self.world().at(clock::since_1970());
             let revision = Revision(world.revision().0 + 1);
             let changes = request.wish.changes(&world, revision)?;
+            let began = Instant::now();
             let mut prepared = check(world.clone(), changes, revision, request).await?;
+            let compiling = began.elapsed();
             if prepared.has_secrets() && !self.store.can_seal() {
                 return Err(StoreError::NoKey.into());
             }
@@ -145,6 +151,9 @@ impl Writer {
             }
             match self.commit(request, &world, &prepared).await? {
                 Committed::Done(written) => {
+                    let committed = Instant::now();
+                    self.measures.took(Stage::Compile, compiling);
+                    self.measures.took(Stage::Notify, committed.elapsed());
                     self.publish(prepared.changed.world);
                     return Ok(written);
                 }
@@ -177,8 +186,12 @@ impl Writer {
             // Strings and numbers: there is nothing in it that JSON cannot hold.
             result: serde_json::to_string(&written).unwrap_or_default(),
         };
+        let began = Instant::now();
         match self.store.commit(&write).await {
-            Ok(_) => Ok(Committed::Done(written)),
+            Ok(_) => {
+                self.measures.took(Stage::Commit, began.elapsed());
+                Ok(Committed::Done(written))
+            }
             Err(CommitError::Conflict { .. }) => Ok(Committed::Moved),
             // Deleted by a writer that this one has not heard of yet.
             Err(CommitError::Absent(_)) => Ok(Committed::Moved),
@@ -263,8 +276,11 @@ impl Writer {
     /// Makes `world` the live one.
     pub(super) fn publish(&self, world: World) {
         let at = Instant::now();
-        self.published
-            .send_modify(|published| *published = Arc::new(published.next(world, at)));
+        self.published.send_modify(|published| {
+            let next = published.next(world, at);
+            self.measures.versions_made(next.news_since(published));
+            *published = Arc::new(next);
+        });
     }
 
     /// The live world.

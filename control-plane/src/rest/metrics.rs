@@ -12,6 +12,7 @@ use prometheus_client::registry::Registry;
 use crate::discovery::SourceCollector;
 use crate::fleet::{Fleet, FleetCollector};
 use crate::live::Live;
+use crate::measures::MeasuresCollector;
 
 /// Requests are counted here; the fleet and the sources tell of themselves at each scrape.
 #[derive(Debug)]
@@ -33,6 +34,7 @@ impl Metrics {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(FleetCollector::new(fleet, live.watch())));
         registry.register_collector(Box::new(SourceCollector::new(live.sources().clone())));
+        registry.register_collector(Box::new(MeasuresCollector::new(live.measures().clone())));
         let requests = Family::default();
         let help = "REST requests by operation and status";
         registry.register("sluice_control_requests", help, requests.clone());

@@ -12,7 +12,7 @@ use super::StoreError;
 use super::audit::{self, AuditAction};
 use super::id::{Point, WriteId};
 use super::resource::{ResourceKey, open};
-use super::revision::{Action, ChangedResource};
+use super::revision::{Action, ChangedResource, now_us};
 use super::session::{Session, stored};
 use super::watch::{CHANNEL, notify};
 use super::write::{Change, CommitError, Write};
@@ -225,19 +225,21 @@ async fn insert_revision(
     revision: Revision,
     changed: &[ChangedResource],
 ) -> Result<(), StoreError> {
-    let insert = sqlx::query(
+    let sql = format!(
         "INSERT INTO revisions (revision, write_id, created_at_ms, author, message, changes, \
-         idempotency_key, rollback_of, result) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-    )
-    .bind(stored(revision.0))
-    .bind(id.as_str())
-    .bind(stored(write.at.0))
-    .bind(write.author.as_str())
-    .bind(write.message.as_str())
-    .bind(ChangedResource::list_to_json(changed))
-    .bind(write.idempotency_key.as_deref().unwrap_or_default())
-    .bind(stored(write.rollback_of.unwrap_or_default().0))
-    .bind(write.result.as_str());
+         idempotency_key, rollback_of, result, committed_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, {})",
+        now_us(session.dialect()),
+    );
+    let insert = sqlx::query(AssertSqlSafe(sql))
+        .bind(stored(revision.0))
+        .bind(id.as_str())
+        .bind(stored(write.at.0))
+        .bind(write.author.as_str())
+        .bind(write.message.as_str())
+        .bind(ChangedResource::list_to_json(changed))
+        .bind(write.idempotency_key.as_deref().unwrap_or_default())
+        .bind(stored(write.rollback_of.unwrap_or_default().0))
+        .bind(write.result.as_str());
     session.execute(insert).await?;
     Ok(())
 }

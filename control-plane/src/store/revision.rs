@@ -1,11 +1,14 @@
 //! The list of revisions: who changed what, when and why. Kept for ever.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use sluice_model::Revision;
 
 use super::id::{NO_REVISION, UnixMillis};
 use super::resource::ResourceKey;
 use super::session::{Mode, Row, stored};
+use super::target::Dialect;
 use super::{Store, StoreError};
 
 /// Longest page of [`Store::revisions`] and [`Store::audit`].
@@ -89,6 +92,25 @@ impl Store {
         rows.iter().map(date).collect()
     }
 
+    /// How long ago the revisions after `after` up to `last` were committed, by the database's clock, which
+    /// is the one that replicas share; of 100 of them at most, oldest first. Nothing of those that an
+    /// older build wrote.
+    pub async fn ages(&self, after: Revision, last: Revision) -> Result<Vec<Duration>, StoreError> {
+        let mut session = self.begin(Mode::Read).await?;
+        let sql = format!(
+            "SELECT CASE WHEN {now} > committed_us THEN {now} - committed_us ELSE 0 END FROM revisions \
+             WHERE revision > $1 AND revision <= $2 AND committed_us > 0 ORDER BY revision LIMIT {MAX_PAGE}",
+            now = now_us(session.dialect()),
+        );
+        let select = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(stored(after.0))
+            .bind(stored(last.0));
+        let rows = session.rows(select).await?;
+        session.rollback().await?;
+        let age = |row: &Row| Ok(Duration::from_micros(row.number(0)?));
+        rows.iter().map(age).collect()
+    }
+
     /// One revision, if it was committed.
     pub async fn revision(&self, revision: Revision) -> Result<Option<RevisionRecord>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM revisions WHERE revision = $1");
@@ -97,6 +119,15 @@ impl Store {
         let row = session.row(select).await?;
         session.rollback().await?;
         row.as_ref().map(record).transpose()
+    }
+}
+
+/// The database's clock in microseconds since 1970, as it is when the expression is computed; SQLite's
+/// counts milliseconds.
+pub(super) fn now_us(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Postgres => "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",
+        Dialect::Sqlite => "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
     }
 }
 

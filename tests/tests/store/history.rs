@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sluice_control::store::{
     CatchUp, Change, HistoryId, KeyRing, Point, ResourceKey, Revision, Store, StoredResource,
@@ -22,6 +22,7 @@ crate::on_both!(
     what_is_too_much_or_of_another_history_is_loaded_anew,
     thousands_of_resources_in_one_write_read_back_in_order,
     a_commit_is_told_to_its_own_process,
+    how_old_a_commit_is_tells_the_clock_of_the_database,
     stores_that_open_together_agree_on_one_history,
 );
 
@@ -205,6 +206,35 @@ async fn a_commit_is_told_to_its_own_process(database: Database) {
     };
     assert_eq!((changes.at, changes.upserts.len()), (head, 1));
     store.close().await;
+}
+
+async fn how_old_a_commit_is_tells_the_clock_of_the_database(database: Database) {
+    let store = database.open().await;
+    let began = Instant::now();
+    for name in ["a", "b", "c"] {
+        set(&store, name, "1").await;
+    }
+    // Of what an older build wrote it is not known.
+    database.sql("UPDATE revisions SET committed_us = 0 WHERE revision = 2");
+    let other = database.open().await;
+    let ages = other.ages(Revision(0), Revision(3)).await.unwrap();
+    let elapsed = began.elapsed();
+    assert!(ages.len() == 2 && ages[0] >= ages[1], "{ages:?}");
+    // One of the clocks counts milliseconds.
+    assert!(
+        ages[0] <= elapsed + Duration::from_millis(1),
+        "{ages:?} in {elapsed:?}"
+    );
+    assert_eq!(other.ages(Revision(2), Revision(3)).await.unwrap().len(), 1);
+    assert!(other.ages(Revision(3), Revision(3)).await.unwrap().is_empty());
+
+    let dates = store.dates(2).await.unwrap();
+    let revisions = store.revisions(None, 2).await.unwrap();
+    let expected: Vec<_> = revisions
+        .iter()
+        .map(|one| (one.revision, one.created_at))
+        .collect();
+    assert_eq!(dates, expected);
 }
 
 async fn stores_that_open_together_agree_on_one_history(database: Database) {
