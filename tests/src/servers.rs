@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
 use crate::eventually::eventually;
@@ -128,6 +128,18 @@ impl ControlPlane {
             grpc: started.grpc,
             rest,
         })
+    }
+}
+
+impl ControlPlane {
+    /// Sum of the samples of the metric `name` whose labels contain all of `labels`; 0 without any.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn metric(&self, name: &str, labels: &[&str]) -> anyhow::Result<f64> {
+        let response = self.rest.request(Method::GET, "/metrics").send().await?;
+        let text = response.error_for_status()?.text().await?;
+        Ok(samples(&text, name, labels).sum())
     }
 }
 

@@ -37,6 +37,7 @@ mod rollback;
 mod secrets;
 mod slow;
 mod snapshot;
+mod status;
 mod swaps;
 mod swarm;
 mod tls;
