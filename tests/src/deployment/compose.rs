@@ -48,7 +48,7 @@ pub struct Service {
     pub ports: Vec<String>,
     pub networks: Vec<String>,
     pub depends_on: BTreeMap<String, Dependency>,
-    pub healthcheck: Option<Healthcheck>,
+    pub healthcheck: Healthcheck,
     pub read_only: bool,
     pub cap_drop: Vec<String>,
     pub security_opt: Vec<String>,
@@ -75,8 +75,8 @@ pub struct Dependency {
 }
 
 /// What is asked to know that a service is well.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[allow(missing_docs)]
 pub struct Healthcheck {
     pub test: Vec<String>,

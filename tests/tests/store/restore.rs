@@ -61,7 +61,7 @@ async fn a_restored_dump_of_postgres_begins_a_history() {
         .unwrap();
     for restore in [
         // As it is documented, and in place of the data alone.
-        ["--clean", "--if-exists", dump].as_slice(),
+        ["--clean", "--if-exists", "--single-transaction", dump].as_slice(),
         &["--data-only", "--disable-triggers", dump],
     ] {
         let lost = written(&database, "2").await;

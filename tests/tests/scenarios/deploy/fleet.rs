@@ -129,6 +129,39 @@ impl Fleet {
         addresses.map(|address| (address, HTTP).into()).collect()
     }
 
+    /// What the superuser is told on the server `postgres`, or not.
+    fn sql(&self, postgres: &str, options: &[&str], statement: &str) -> anyhow::Result<String> {
+        let psql = [
+            "psql",
+            "--no-psqlrc",
+            "--tuples-only",
+            "--no-align",
+            "--no-password",
+        ];
+        let command = ["--username=postgres", "--command", statement];
+        let argv = [&psql[..], options, &command].concat();
+        let argv: Vec<_> = argv.into_iter().map(str::to_owned).collect();
+        Ok(self.running.beside(postgres, &argv)?.trim().to_owned())
+    }
+
+    /// Control planes have migrated the store, and can do nothing else; nobody else gets in from the
+    /// network.
+    fn assert_least_privilege(&self, postgres: &str) {
+        let rights = "SELECT rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls \
+                      FROM pg_roles WHERE rolname = 'sluice'";
+        assert_eq!(self.sql(postgres, &[], rights).unwrap(), "f");
+        let owners = "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'";
+        assert_eq!(
+            self.sql(postgres, &["--dbname=sluice"], owners).unwrap(),
+            "sluice"
+        );
+        let refused = self.sql(postgres, &["--host=127.0.0.1"], "SELECT 1").unwrap_err();
+        assert!(
+            format!("{refused:#}").contains("no pg_hba.conf entry"),
+            "{refused:#}"
+        );
+    }
+
     /// A write that this many proxies have to take.
     fn write(&self, env: &[(&str, &str)], fleet: u64) {
         let write = "sluice apply -f deploy/examples/shop.yaml --wait 20s --quorum 1 -o json";
@@ -166,6 +199,7 @@ async fn the_kubernetes_manifests_start_a_fleet_that_serves_while_its_budgets_ar
         }
     }
 
+    fleet.assert_least_privilege(&postgres[0]);
     let token = fleet
         .running
         .shell(&[], "cat secrets/sluice-admin/token")
@@ -187,8 +221,7 @@ async fn the_kubernetes_manifests_start_a_fleet_that_serves_while_its_budgets_ar
     }
 
     // One of each goes, as the budgets allow, and comes back.
-    let load = Load::start(fleet.running.host(&postgres[0]), fleet.addresses(&proxies));
-    load.ask(fleet.addresses(&proxies[1..]));
+    let load = Load::start(fleet.running.host(&postgres[0]), fleet.addresses(&proxies[1..]));
     fleet.evict("etcd", &members[0], Signal::SIGTERM).await;
     fleet.evict("sluice-proxy", &proxies[0], Signal::SIGTERM).await;
     fleet.evict("sluice-control", &controls[0], Signal::SIGTERM).await;

@@ -1,7 +1,6 @@
 //! A client that asks proxies over and over, and counts.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,7 +14,6 @@ const PACE: Duration = Duration::from_millis(10);
 
 /// Requests until it is stopped; the first that fails ends it.
 pub(super) struct Load {
-    targets: Arc<Mutex<Vec<SocketAddr>>>,
     stop: CancellationToken,
     thread: JoinHandle<anyhow::Result<u64>>,
 }
@@ -23,8 +21,8 @@ pub(super) struct Load {
 impl Load {
     /// Asks each of `targets` in turn, from `host`.
     pub(super) fn start(host: &Host, targets: Vec<SocketAddr>) -> Self {
-        let (targets, stop) = (Arc::new(Mutex::new(targets)), CancellationToken::new());
-        let (asked, stopped) = (Arc::clone(&targets), stop.clone());
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
         let thread = host.work(async move || {
             let (mut answers, mut pace) = (0, tokio::time::interval(PACE));
             // Each on a connection of its own: it is the proxy that has to take it.
@@ -34,8 +32,7 @@ impl Load {
                 .build()?;
             while !stopped.is_cancelled() {
                 pace.tick().await;
-                let targets = asked.lock().unwrap().clone();
-                for target in targets {
+                for target in &targets {
                     let request = client.get(format!("http://{target}/live")).header("host", HOST);
                     let answer = request.send().await?;
                     ensure!(answer.status().is_success(), "{target}: {answer:?}");
@@ -44,16 +41,7 @@ impl Load {
             }
             Ok(answers)
         });
-        Self {
-            targets,
-            stop,
-            thread,
-        }
-    }
-
-    /// Asks these from now on.
-    pub(super) fn ask(&self, targets: Vec<SocketAddr>) {
-        *self.targets.lock().unwrap() = targets;
+        Self { stop, thread }
     }
 
     /// Ends it; how many answers there were. Each was a success.

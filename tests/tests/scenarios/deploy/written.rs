@@ -81,6 +81,20 @@ fn assert_confined(name: &str, container: &Container) {
 }
 
 #[test]
+fn nobody_is_sent_to_a_pod_that_accepts_no_more() {
+    let written = kubernetes().unwrap();
+    for name in ["sluice-control", "sluice-proxy"] {
+        let container = &written.workload(name).unwrap().pod().containers[0];
+        let hook = container.lifecycle.pre_stop.as_ref().unwrap();
+        let [program, seconds] = &hook.exec.command[..] else {
+            panic!("{name}: {hook:?}")
+        };
+        assert_eq!(program, "sleep", "{name}");
+        assert!(seconds.parse::<u64>().unwrap() >= 5, "{name}");
+    }
+}
+
+#[test]
 fn disruption_budgets_leave_a_majority_and_let_nodes_be_drained() {
     let written = kubernetes().unwrap();
     let mut budgeted = BTreeSet::new();
@@ -150,6 +164,37 @@ fn nobody_is_reached_but_by_those_who_are_named() {
         }
         let is_open = policy.spec.ingress.iter().any(|rule| rule.from.is_empty());
         assert_eq!(is_open, policy.metadata.name == "sluice-proxy", "{policy:?}");
+    }
+}
+
+/// The number behind `before`.
+fn number(text: &str, before: &str) -> u64 {
+    let (_, behind) = text.split_once(before).unwrap_or_else(|| panic!("{before}"));
+    let digits: String = behind.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap()
+}
+
+#[test]
+fn there_is_time_for_what_runs_to_be_finished() {
+    for (file, grace, before) in [
+        (
+            "kubernetes/proxy.yaml",
+            "terminationGracePeriodSeconds: ",
+            Some("[sleep, \""),
+        ),
+        (
+            "compose/compose.yaml",
+            "networks: [edge]\n    stop_grace_period: ",
+            None,
+        ),
+        ("systemd/sluice-proxy.service", "TimeoutStopSec=", None),
+    ] {
+        let text = std::fs::read_to_string(directory().join(file)).unwrap();
+        let before = before.map_or(0, |before| number(&text, before));
+        assert!(
+            number(&text, grace) > before + number(&text, "--drain-timeout="),
+            "{file}"
+        );
     }
 }
 
