@@ -23,7 +23,7 @@ use super::errand::Turns;
 use super::registry::Fleet;
 use super::stream::{Common, Ends, Stream};
 use crate::live::{Live, Published};
-use crate::trust::{self, Peer, Stranger, Trust};
+use crate::trust::{self, Peer, Trust};
 
 /// What a stream's buffers begin with, in bytes: as much as most messages take. There are thousands.
 const BUFFER: usize = 512;
@@ -93,7 +93,7 @@ impl FleetService {
     ) -> Result<Response<ReceiverStream<Result<Bytes, Status>>>, Status> {
         let shared = &self.shared;
         if peer == Peer::Stranger {
-            return Err(trust::stranger(Stranger::NoCertificate));
+            return Err(trust::stranger(shared.trust.turn_away()));
         }
         if shared.ends.drain.is_cancelled() || shared.ends.shutdown.is_cancelled() {
             return Err(Status::unavailable("the control plane is shutting down"));

@@ -13,6 +13,7 @@ use crate::discovery::SourceCollector;
 use crate::fleet::{Fleet, FleetCollector};
 use crate::live::Live;
 use crate::measures::MeasuresCollector;
+use crate::trust::{Trust, TrustCollector};
 
 /// Requests are counted here; the fleet and the sources tell of themselves at each scrape.
 #[derive(Debug)]
@@ -30,11 +31,12 @@ struct Request {
 }
 
 impl Metrics {
-    pub(super) fn new(fleet: Arc<Fleet>, live: &Live) -> Self {
+    pub(super) fn new(fleet: Arc<Fleet>, live: &Live, trust: Trust) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(FleetCollector::new(fleet, live.watch())));
         registry.register_collector(Box::new(SourceCollector::new(live.sources().clone())));
         registry.register_collector(Box::new(MeasuresCollector::new(live.measures().clone())));
+        registry.register_collector(Box::new(TrustCollector::new(trust)));
         let requests = Family::default();
         let help = "REST requests by operation and status";
         registry.register("sluice_control_requests", help, requests.clone());

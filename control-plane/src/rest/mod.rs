@@ -76,7 +76,7 @@ pub fn router(
 ) -> Router {
     let api = Api {
         gatekeeper: Gatekeeper::new(store.clone()),
-        metrics: Metrics::new(Arc::clone(&fleet), &live),
+        metrics: Metrics::new(Arc::clone(&fleet), &live, trust.clone()),
         store,
         live,
         fleet,

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::transport::server::Connected;
 
+use super::standing::PeerError;
 use super::{Peer, Trust};
 use crate::clock;
 
@@ -70,9 +71,29 @@ enum Refused {
     #[error("too many connections without a certificate")]
     TooMany,
     #[error(transparent)]
-    Peer(#[from] super::standing::PeerError),
+    Peer(#[from] PeerError),
+    #[error("it ended before it said anything")]
+    Silent,
+    #[error("no handshake within 5 s")]
+    Slow,
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+impl Refused {
+    /// The label in metrics.
+    fn label(&self) -> &'static str {
+        match self {
+            Self::Plain => "plain_text",
+            Self::NoAuthority => "no_authority",
+            Self::TooMany => "too_many",
+            Self::Peer(PeerError::Invalid) => "invalid_certificate",
+            Self::Peer(PeerError::Nameless) => "nameless_certificate",
+            Self::Silent => "nothing_said",
+            Self::Slow => "timeout",
+            Self::Io(_) => "handshake",
+        }
+    }
 }
 
 struct Door {
@@ -128,8 +149,8 @@ async fn accept(
             match greeted {
                 // The gRPC server has ended when nobody takes it.
                 Ok(Ok(connection)) => drop(sender.send(Ok(connection)).await),
-                Ok(Err(reason)) => tracing::info!(%from, %reason, "connection closed"),
-                Err(_) => tracing::info!(%from, "connection closed: no handshake within {HANDSHAKE:?}"),
+                Ok(Err(reason)) => door.refuse(from, &reason),
+                Err(_) => door.refuse(from, &Refused::Slow),
             }
         };
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(greeting));
@@ -137,11 +158,16 @@ async fn accept(
 }
 
 impl Door {
+    fn refuse(&self, from: SocketAddr, reason: &Refused) {
+        tracing::info!(%from, %reason, "connection closed");
+        self.trust.shared.counters.turned_away(reason.label());
+    }
+
     async fn greet(&self, stream: TcpStream, from: SocketAddr) -> Result<Connection, Refused> {
         stream.set_nodelay(true)?;
         let mut first = [0];
         if stream.peek(&mut first).await? == 0 {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            return Err(Refused::Silent);
         }
         if first != [TLS] {
             return match self.plain && is_loopback(from) {

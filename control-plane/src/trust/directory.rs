@@ -7,6 +7,7 @@ use sluice_tls::{KeyHash, ProxyPeer};
 use thiserror::Error;
 use tokio::sync::watch;
 
+use super::metrics::Tally;
 use crate::store::{Identity, Store, StoreError, UnixMillis};
 
 /// Why a proxy is not let in.
@@ -36,6 +37,22 @@ pub enum Stranger {
     /// The store does not say.
     #[error("the store does not say whether the certificate stands")]
     Unavailable,
+}
+
+impl Stranger {
+    /// The label in metrics.
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::NoCertificate => "no_certificate",
+            Self::OtherId => "other_id",
+            Self::Unknown => "unknown",
+            Self::OtherKey => "other_key",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+            Self::Taken => "taken",
+            Self::Unavailable => "unavailable",
+        }
+    }
 }
 
 /// By id.
@@ -132,6 +149,26 @@ impl Directory {
     pub(super) fn expiry(&self, id: &str) -> Option<UnixMillis> {
         let known = self.known();
         known.identities.get(id).map(|entry| entry.identity.not_after)
+    }
+
+    /// How many identities there are of each kind.
+    pub(super) fn tally(&self, now: UnixMillis) -> Tally {
+        let mut tally = Tally::default();
+        for entry in self.known().identities.values() {
+            let identity = &entry.identity;
+            if identity.revoked_at.is_some() {
+                tally.revoked += 1;
+            } else if now < identity.not_after {
+                tally.standing += 1;
+                let next = tally
+                    .next_expiry
+                    .map_or(identity.not_after, |next| next.min(identity.not_after));
+                tally.next_expiry = Some(next);
+            } else {
+                tally.expired += 1;
+            }
+        }
+        tally
     }
 
     /// Whether somebody has that id for certain.

@@ -34,27 +34,38 @@ impl EnrolmentService {
         EnrolmentServer::new(service).max_decoding_message_size(MAX_MESSAGE)
     }
 
-    fn standing(&self) -> Result<std::sync::Arc<Standing>, Status> {
+    fn standing(&self) -> Result<std::sync::Arc<Standing>, Denied> {
         let none =
             || Status::failed_precondition("no certificates are issued here: there is no envelope key");
-        self.trust.standing().ok_or_else(none)
+        let denied = || Denied("no_authority", none());
+        self.trust.standing().ok_or_else(denied)
     }
-}
 
-#[tonic::async_trait]
-impl Enrolment for EnrolmentService {
-    async fn join(&self, request: Request<JoinRequest>) -> Result<Response<Enrolled>, Status> {
+    /// Counts what came of a `request`, and tells it.
+    fn answer(
+        &self,
+        request: &'static str,
+        outcome: Result<Enrolled, Denied>,
+    ) -> Result<Response<Enrolled>, Status> {
+        let (label, answer) = match outcome {
+            Ok(enrolled) => ("granted", Ok(Response::new(enrolled))),
+            Err(Denied(label, status)) => (label, Err(status)),
+        };
+        self.trust.shared.counters.enrolled(request, label);
+        answer
+    }
+
+    async fn joined(&self, request: JoinRequest) -> Result<Enrolled, Denied> {
         let _turn = self.turns.acquire().await.map_err(|_| closing())?;
         let JoinRequest {
             token,
             proxy_id,
             request,
-        } = request.into_inner();
+        } = request;
         let is_id = |byte: u8| byte.is_ascii_graphic() && byte != b'/';
         if !(1..=MAX_ID).contains(&proxy_id.len()) || !proxy_id.bytes().all(is_id) {
-            return Err(Status::invalid_argument(
-                "an id has 1 to 253 printable characters, and no `/`",
-            ));
+            let status = Status::invalid_argument("an id has 1 to 253 printable characters, and no `/`");
+            return Err(Denied("invalid_id", status));
         }
         let token = Presented::parse(&token).ok_or_else(|| refused(JoinRefusal::Unknown))?;
         let request = issue::Request::read(&request).map_err(not_issued)?;
@@ -70,7 +81,7 @@ impl Enrolment for EnrolmentService {
         match self.trust.shared.store.enrol(&joining, now).await {
             Ok(identity) => {
                 tracing::info!(proxy = identity.proxy, token = token.id, "proxy joined");
-                Ok(Response::new(enrolled))
+                Ok(enrolled)
             }
             Err(EnrolError::Refused(refusal)) => {
                 tracing::warn!(proxy = proxy_id, token = token.id, %refusal, "proxy not let in");
@@ -80,18 +91,17 @@ impl Enrolment for EnrolmentService {
         }
     }
 
-    async fn renew(&self, request: Request<RenewRequest>) -> Result<Response<Enrolled>, Status> {
+    async fn renewed(&self, peer: Option<Peer>, request: RenewRequest) -> Result<Enrolled, Denied> {
         let _turn = self.turns.acquire().await.map_err(|_| closing())?;
-        let peer = match request.extensions().get::<Peer>() {
-            Some(Peer::Proxy(peer)) => peer.clone(),
-            Some(Peer::Local | Peer::Stranger) | None => return Err(stranger(Stranger::NoCertificate)),
+        let peer = match peer {
+            Some(Peer::Proxy(peer)) => peer,
+            Some(Peer::Local | Peer::Stranger) | None => return Err(Stranger::NoCertificate.into()),
         };
-        let identity = self.trust.identity(&peer).await.map_err(stranger)?;
-        let request = issue::Request::read(&request.into_inner().request).map_err(not_issued)?;
+        let identity = self.trust.identity(&peer).await?;
+        let request = issue::Request::read(&request.request).map_err(not_issued)?;
         if request.key() != peer.key {
-            return Err(Status::invalid_argument(
-                "a certificate is renewed for the key that it has",
-            ));
+            let status = Status::invalid_argument("a certificate is renewed for the key that it has");
+            return Err(Denied("other_key", status));
         }
         let (now, standing) = (clock::wall(), self.standing()?);
         let (enrolled, not_after) = standing
@@ -100,39 +110,67 @@ impl Enrolment for EnrolmentService {
         let store = &self.trust.shared.store;
         let renewed = store.renew_identity(&identity.proxy, &identity.key, not_after);
         match renewed.await {
-            Ok(true) => Ok(Response::new(enrolled)),
-            Ok(false) => Err(stranger(Stranger::Revoked)),
+            Ok(true) => Ok(enrolled),
+            Ok(false) => Err(Stranger::Revoked.into()),
             Err(error) => Err(unavailable(error)),
         }
     }
 }
 
-fn closing() -> Status {
-    Status::unavailable("the control plane is shutting down")
-}
+#[tonic::async_trait]
+impl Enrolment for EnrolmentService {
+    async fn join(&self, request: Request<JoinRequest>) -> Result<Response<Enrolled>, Status> {
+        let outcome = self.joined(request.into_inner()).await;
+        self.answer("join", outcome)
+    }
 
-fn unavailable(error: StoreError) -> Status {
-    tracing::warn!(%error, "no certificate issued");
-    Status::unavailable("the store does not answer")
-}
-
-fn not_issued(error: IssueError) -> Status {
-    match error {
-        IssueError::Request | IssueError::Name => Status::invalid_argument(error.to_string()),
-        IssueError::Keys => Status::internal(error.to_string()),
+    async fn renew(&self, request: Request<RenewRequest>) -> Result<Response<Enrolled>, Status> {
+        let peer = request.extensions().get::<Peer>().cloned();
+        let outcome = self.renewed(peer, request.into_inner()).await;
+        self.answer("renew", outcome)
     }
 }
 
-fn refused(refusal: JoinRefusal) -> Status {
+/// Why nothing is issued: the label in metrics, and what the proxy is told.
+struct Denied(&'static str, Status);
+
+impl From<Stranger> for Denied {
+    fn from(reason: Stranger) -> Self {
+        Self(reason.label(), stranger(reason))
+    }
+}
+
+fn closing() -> Denied {
+    Denied(
+        "closing",
+        Status::unavailable("the control plane is shutting down"),
+    )
+}
+
+fn unavailable(error: StoreError) -> Denied {
+    tracing::warn!(%error, "no certificate issued");
+    Denied("unavailable", Status::unavailable("the store does not answer"))
+}
+
+fn not_issued(error: IssueError) -> Denied {
+    match error {
+        IssueError::Request => Denied("invalid_request", Status::invalid_argument(error.to_string())),
+        IssueError::Name => Denied("invalid_id", Status::invalid_argument(error.to_string())),
+        IssueError::Keys => Denied("no_key", Status::internal(error.to_string())),
+    }
+}
+
+fn refused(refusal: JoinRefusal) -> Denied {
+    let text = refusal.to_string();
     match refusal {
-        JoinRefusal::Full => Status::resource_exhausted(refusal.to_string()),
-        JoinRefusal::Taken => Status::already_exists(refusal.to_string()),
-        JoinRefusal::Unknown
-        | JoinRefusal::Withdrawn
-        | JoinRefusal::Expired
-        | JoinRefusal::Used
-        | JoinRefusal::OtherProxy
-        | JoinRefusal::RevokedKey => Status::permission_denied(refusal.to_string()),
+        JoinRefusal::Full => Denied("full", Status::resource_exhausted(text)),
+        JoinRefusal::Taken => Denied("taken", Status::already_exists(text)),
+        JoinRefusal::Unknown => Denied("unknown_token", Status::permission_denied(text)),
+        JoinRefusal::Withdrawn => Denied("withdrawn_token", Status::permission_denied(text)),
+        JoinRefusal::Expired => Denied("expired_token", Status::permission_denied(text)),
+        JoinRefusal::Used => Denied("used_token", Status::permission_denied(text)),
+        JoinRefusal::OtherProxy => Denied("other_proxy", Status::permission_denied(text)),
+        JoinRefusal::RevokedKey => Denied("revoked_key", Status::permission_denied(text)),
     }
 }
 

@@ -13,6 +13,7 @@ mod directory;
 mod enrolment;
 mod issue;
 mod keeper;
+mod metrics;
 mod standing;
 mod token;
 mod view;
@@ -30,6 +31,7 @@ pub use accept::{Connection, incoming};
 pub use authority::RotateError;
 pub use directory::Stranger;
 pub use issue::IssueError;
+pub use metrics::TrustCollector;
 pub use standing::StandingError;
 pub use token::NewJoinToken;
 pub use view::{AuthorityStage, AuthorityView};
@@ -42,6 +44,7 @@ use crate::clock;
 use crate::store::{Identity, Store, StoreError, UnixMillis};
 use directory::Directory;
 use keeper::Keeper;
+use metrics::Counters;
 
 /// How long the certificates of proxies and control planes are good when nothing else is said.
 pub const CERTIFICATE_LIFETIME: Duration = Duration::from_secs(24 * 3600);
@@ -69,6 +72,7 @@ struct Shared {
     lifetime: Duration,
     standing: watch::Sender<Option<Arc<Standing>>>,
     directory: Directory,
+    counters: Counters,
 }
 
 /// Why there is no trust.
@@ -112,6 +116,7 @@ impl Trust {
                 lifetime,
                 standing: watch::Sender::new(None),
                 directory: Directory::new(),
+                counters: Counters::default(),
                 store,
             }),
         };
@@ -148,6 +153,20 @@ impl Trust {
     /// # Errors
     /// When it may not be that proxy.
     pub(crate) async fn admit(&self, peer: &Peer, id: &str) -> Result<Option<Identity>, Stranger> {
+        let admitted = self.recognize(peer, id).await;
+        if let Err(reason) = &admitted {
+            self.shared.counters.refused(*reason);
+        }
+        admitted
+    }
+
+    /// Nobody without a certificate gets a stream.
+    pub(crate) fn turn_away(&self) -> Stranger {
+        self.shared.counters.refused(Stranger::NoCertificate);
+        Stranger::NoCertificate
+    }
+
+    async fn recognize(&self, peer: &Peer, id: &str) -> Result<Option<Identity>, Stranger> {
         match peer {
             Peer::Stranger => Err(Stranger::NoCertificate),
             Peer::Local => match self.shared.directory.is_taken(id, clock::wall()) {

@@ -23,6 +23,8 @@ pub(crate) struct Standing {
     pub(super) authority: Authority,
     /// When this replica needs another certificate of its own.
     pub(super) refresh_at: UnixMillis,
+    /// Until when its certificate is good.
+    pub(super) expires_at: UnixMillis,
     bundle: v1::Bundle,
     /// Of the root that issues.
     pin: KeyHash,
@@ -85,6 +87,7 @@ impl Standing {
         Ok(Self {
             edition,
             refresh_at: UnixMillis(now.0.saturating_add(life / 3 * 2)),
+            expires_at: UnixMillis(now.0.saturating_add(life)),
             bundle,
             pin,
             signer,

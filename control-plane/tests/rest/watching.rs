@@ -17,6 +17,10 @@ async fn readiness_and_metrics_tell_what_is_live() {
     for line in [
         "sluice_control_revision{} 1",
         "sluice_fleet_proxies{replica=\"\",status=\"current\"} 0",
+        "sluice_control_views{} 1",
+        "sluice_identities{state=\"standing\"} 0",
+        "sluice_propagation_seconds_count{stage=\"commit\"} 1",
+        "sluice_propagation_seconds_count{stage=\"ack\"} 0",
         "sluice_fleet_connected{replica=\"\"} 0",
         "sluice_fleet_oldest_behind_seconds 0.0",
         "sluice_control_requests_total{method=\"post\",path=\"/v1/apply\",status=\"200\"} 1",
