@@ -115,11 +115,13 @@ async fn who_is_behind_or_refused_is_seen_on_a_control_plane_that_does_not_hold_
     let slept = sleeper.update().await.unwrap();
     once(&cluster, 0, &TROUBLED).await;
     let refused_by = wall_ms();
-    cluster.controls[1]
-        .rest
-        .apply(&backend("web", &[]), "")
-        .await
-        .unwrap();
+    let rest = &cluster.controls[1].rest;
+    let second = rest.apply(&backend("web", &[]), "").await.unwrap().revision;
+    for control in &cluster.controls {
+        // Both have heard that the real ones run it, so neither looks at them on the way.
+        let receipt = control.rest.quorum(second, 0.5, SOON).await.unwrap();
+        assert_eq!((receipt.fleet, receipt.applied), (4, 2), "{receipt:?}");
+    }
 
     let replicas = cluster.replicas(0).await.unwrap();
     let ids = [&replicas[0]["id"], &replicas[1]["id"]];
