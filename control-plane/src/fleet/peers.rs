@@ -360,3 +360,28 @@ impl Peers {
         self.replicas.values().any(|peer| self.is_quiet(peer, now))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_told_by_a_replica_that_is_older_than_the_times_has_none() {
+        let mut told = v1::Refused {
+            history: vec![1; 16],
+            revision: 7,
+            streams: vec![3, 4],
+            ..v1::Refused::default()
+        };
+        let times = |told: &v1::Refused| -> Vec<_> {
+            let told = refusals(told).into_iter();
+            told.map(|(stream, refused)| (stream, refused.at)).collect()
+        };
+        assert_eq!(times(&told), [(3, None), (4, None)]);
+        (told.first_ms, told.after_ms) = (1_000, vec![1, 0]);
+        assert_eq!(times(&told), [(3, Some(UnixMillis(1_000))), (4, None)]);
+        told.after_ms = vec![u64::MAX, 251];
+        let latest = UnixMillis(u64::MAX);
+        assert_eq!(times(&told), [(3, Some(latest)), (4, Some(UnixMillis(1_250)))]);
+    }
+}
