@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sluice_core::{Difference, ResourceSet, Snapshot, Update};
+use sluice_core::{Difference, ResourceSet, Snapshot, Step, Update};
 use sluice_intent::{Kind, Labels, ResourceId};
 use sluice_model::{Class, HistoryId, Key, Position, Revision, Violation};
 
@@ -162,10 +162,21 @@ impl World {
             .into_iter()
             .map(|key| (moment.audience(&key), key))
             .collect();
-        let move_on = |key: &ViewKey, from: &Snapshot| {
-            moved(from, revision, &step(&moment, key, from.resources(), &touched))
+        let difference_of = |key: &ViewKey, from: &Snapshot| step(&moment, key, from.resources(), &touched);
+        let from = &before.views.default;
+        let done = difference_of(&ViewKey::default(), from);
+        let default = moved(from, revision, &done).map_err(in_words_of_intent)?;
+        // Views stay one in what they have in common with that of no selector.
+        let beside = Step {
+            before: from.resources(),
+            difference: &done,
+            after: default.resources(),
         };
-        let default = move_on(&ViewKey::default(), &before.views.default).map_err(in_words_of_intent)?;
+        let move_on = |key: &ViewKey, from: &Snapshot| {
+            let difference = difference_of(key, from);
+            let resources = from.resources().apply_beside(&difference, &beside);
+            from.step(revision, resources, &difference)
+        };
         let demanded = reachable(before.views.demanded.iter().cloned(), &self.addressing);
         let mut others = BTreeMap::new();
         let mut lost = Vec::new();

@@ -47,7 +47,7 @@ pub use mirror::MirrorTarget;
 pub use normalize::{PathError, normalize_path};
 pub use registry::{Idx, Registry};
 pub use request::{RequestView, Unmet};
-pub use resources::{Difference, Entry, ResourceSet};
+pub use resources::{Difference, Entry, ResourceSet, Step};
 pub use snapshot::Snapshot;
 pub use table::Matched;
 pub use target::{ExperimentTarget, Target};

@@ -1,11 +1,15 @@
 //! The wire resources of a snapshot, their digest, and the difference between two sets.
 
+mod beside;
+
 use std::{cmp::Ordering, fmt, sync::Arc};
 
 use bytes::Bytes;
 use prost::Message;
 use sluice_model::{Class, Code, Digest, Key, Violation};
 use sluice_proto::{WIRE_VERSION, v1};
+
+pub use beside::Step;
 
 /// Leaves of the digest tree, per class. A change rehashes one of them and the root.
 const BUCKETS: usize = 256;
@@ -23,7 +27,7 @@ pub struct Entry {
     pub min_wire: u32,
 }
 
-/// Resources by key. Cloning costs two pointers a bucket; unchanged parts are shared.
+/// Resources by key. Cloning costs nothing; unchanged parts are shared.
 #[derive(Clone, Debug)]
 pub struct ResourceSet {
     config: Half,
@@ -41,7 +45,8 @@ pub struct Difference {
 
 #[derive(Clone, Debug)]
 struct Half {
-    buckets: Vec<Arc<Bucket>>,
+    /// As many as [`BUCKETS`]; copied, a pointer each, when the first of them changes.
+    buckets: Arc<Vec<Arc<Bucket>>>,
     digest: Digest,
     len: usize,
 }
@@ -166,7 +171,7 @@ impl ResourceSet {
 
     /// All entries: config before runtime, each in the order of its buckets.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        let buckets = self.config.buckets.iter().chain(&self.runtime.buckets);
+        let buckets = self.config.buckets.iter().chain(self.runtime.buckets.iter());
         buckets.flat_map(|bucket| &bucket.entries)
     }
 
@@ -188,7 +193,7 @@ impl Half {
     fn empty() -> Self {
         let bucket = Arc::new(Bucket::default());
         Self {
-            buckets: vec![bucket; BUCKETS],
+            buckets: Arc::new(vec![bucket; BUCKETS]),
             digest: Digest::EMPTY,
             len: 0,
         }
@@ -203,7 +208,7 @@ impl Half {
         {
             let at = bucket_of(key);
             touched[at] = true;
-            if Arc::make_mut(&mut self.buckets[at]).remove(key) {
+            if self.bucket(at).remove(key) {
                 self.len -= 1;
             }
         }
@@ -214,7 +219,7 @@ impl Half {
         {
             let at = bucket_of(&entry.key);
             touched[at] = true;
-            if Arc::make_mut(&mut self.buckets[at]).insert(entry.clone()) {
+            if self.bucket(at).insert(entry.clone()) {
                 self.len += 1;
             }
         }
@@ -224,26 +229,35 @@ impl Half {
     }
 
     fn rehash(&mut self, touched: &[bool; BUCKETS]) {
-        for (bucket, _) in self
-            .buckets
-            .iter_mut()
-            .zip(touched)
-            .filter(|(_, touched)| **touched)
-        {
-            Arc::make_mut(bucket).finish();
+        let touched = touched.iter().enumerate().filter(|(_, touched)| **touched);
+        for (at, _) in touched {
+            self.bucket(at).finish();
         }
+        self.sum_up();
+    }
+
+    /// The digest of all buckets as they are now.
+    fn sum_up(&mut self) {
         self.digest = match self.len {
             0 => Digest::EMPTY,
             _ => Digest::build(|hasher| {
-                for bucket in &self.buckets {
+                for bucket in self.buckets.iter() {
                     hasher.update(&bucket.digest.0);
                 }
             }),
         };
     }
 
+    /// A bucket that is about to change.
+    fn bucket(&mut self, at: usize) -> &mut Bucket {
+        Arc::make_mut(&mut Arc::make_mut(&mut self.buckets)[at])
+    }
+
     fn diff(&self, target: &Self, difference: &mut Difference) {
-        let pairs = self.buckets.iter().zip(&target.buckets);
+        if Arc::ptr_eq(&self.buckets, &target.buckets) {
+            return;
+        }
+        let pairs = self.buckets.iter().zip(target.buckets.iter());
         for (old, new) in pairs.filter(|(old, new)| !Arc::ptr_eq(old, new) && old.digest != new.digest) {
             old.diff(new, difference);
         }
@@ -330,7 +344,7 @@ mod tests {
 
     use super::*;
 
-    fn entry(name: u8, body: u8) -> Entry {
+    pub(super) fn entry(name: u8, body: u8) -> Entry {
         let key = Key::parse(&format!("backend/default/b{name}")).unwrap();
         let body = Bytes::from(vec![body]);
         Entry {
@@ -341,7 +355,7 @@ mod tests {
         }
     }
 
-    fn set(pairs: &[(u8, u8)]) -> ResourceSet {
+    pub(super) fn set(pairs: &[(u8, u8)]) -> ResourceSet {
         let upserts = pairs.iter().map(|(name, body)| entry(*name, *body)).collect();
         ResourceSet::empty().apply(&Difference {
             upserts,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use sluice_model::{
-    Certificate, Class, Code, Endpoints, HistoryId, Key, Limits, Listener, Position, Tickets, Trust,
-    Violation,
+    Certificate, Class, Code, Endpoints, HistoryId, Key, Limits, Listener, Position, Revision, Tickets,
+    Trust, Violation,
 };
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     carry::Uids,
     credentials::Credentials,
     registry::{Idx, Registry},
-    resources::ResourceSet,
+    resources::{Difference, ResourceSet},
     table::RouteTable,
 };
 
@@ -70,9 +70,40 @@ impl Snapshot {
             let message = "the resources do not have the digest that the update promises";
             return Err(vec![Violation::new("update", "", Code::Corrupt, message)]);
         }
-        let mut next = build::build(self, &self.resources.diff(&resources))?;
-        next.history = update.history;
-        next.position = update.target;
+        let difference = self.resources.diff(&resources);
+        self.succeeded(update.history, update.target, resources, &difference)
+    }
+
+    /// The snapshot of `resources`, which `difference` leads to and which are known to be whole:
+    /// [`Snapshot::apply`] after its checks of what was sent. `difference` has each key once, and only
+    /// what is different.
+    ///
+    /// # Errors
+    /// Every violation, as for [`Snapshot::apply`].
+    pub fn step(
+        &self,
+        revision: Revision,
+        resources: ResourceSet,
+        difference: &Difference,
+    ) -> Result<Self, Vec<Violation>> {
+        let target = Position {
+            revision,
+            config: resources.digest(Class::Config),
+            runtime: resources.digest(Class::Runtime),
+        };
+        self.succeeded(self.history, target, resources, difference)
+    }
+
+    fn succeeded(
+        &self,
+        history: HistoryId,
+        target: Position,
+        resources: ResourceSet,
+        difference: &Difference,
+    ) -> Result<Self, Vec<Violation>> {
+        let mut next = build::build(self, difference)?;
+        next.history = history;
+        next.position = target;
         next.resources = resources;
         Ok(next)
     }
