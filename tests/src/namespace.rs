@@ -4,12 +4,18 @@
 use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, ensure};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::process;
+
+/// Namespaces that this process has made.
+static MADE: AtomicU32 = AtomicU32::new(0);
+/// Most of a process at a time.
+const AT_A_TIME: u32 = 4;
 
 /// Removed with its owner.
 #[derive(Debug)]
@@ -21,17 +27,19 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Makes one; there is one at a time in a process.
+    /// Makes one; a process has four at a time at most.
     ///
     /// # Errors
     /// When this process is not root, or the system knows no namespaces.
     pub fn new() -> anyhow::Result<Self> {
         let process = std::process::id();
+        let number = MADE.fetch_add(1, Ordering::Relaxed) % AT_A_TIME;
         // A /30 of the benchmarking range (RFC 2544), by the id of the process.
-        let base = u32::from(Ipv4Addr::new(198, 18, 0, 0)) + (process % 0x7fff) * 4;
+        let index = (process % 0x1fff) * AT_A_TIME + number;
+        let base = u32::from(Ipv4Addr::new(198, 18, 0, 0)) + index * 4;
         let namespace = Self {
-            name: format!("sluice-{process}"),
-            link: format!("sl{process}"),
+            name: format!("sluice-{process}-{number}"),
+            link: format!("sl{process:x}n{number}"),
             outside: Ipv4Addr::from(base + 1),
             inside: Ipv4Addr::from(base + 2),
         };

@@ -2,6 +2,7 @@
 //! happens to those who have none.
 
 mod fleet;
+mod readme;
 mod replicas;
 
 use std::time::{Duration, Instant};
