@@ -5,7 +5,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use nix::sys::signal::Signal;
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::authority::Identity;
@@ -209,6 +212,16 @@ impl Etcd {
         client.args(arguments);
         client
     }
+}
+
+/// Puts `key` through the JSON gateway of the etcd at `url`: faster than a process for each.
+///
+/// # Errors
+/// When it does not take it.
+pub async fn put(client: &reqwest::Client, url: &str, key: &str, value: &str) -> anyhow::Result<()> {
+    let body = json!({"key": STANDARD.encode(key), "value": STANDARD.encode(value)});
+    let answer = client.post(format!("{url}/v3/kv/put")).json(&body).send().await?;
+    answer.error_for_status().map(drop).context("etcd")
 }
 
 fn free_ports() -> anyhow::Result<(u16, u16)> {

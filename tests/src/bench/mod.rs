@@ -8,6 +8,7 @@
 
 mod callgrind;
 mod change;
+mod discovery;
 mod instructions;
 mod load;
 mod markdown;
@@ -20,8 +21,9 @@ mod subject;
 mod table;
 mod upstream;
 mod versions;
+mod views;
 
-pub use options::{Command, Instructions, Options, Proxy};
+pub use options::{Command, Discovery, Instructions, Options, Proxy, Views};
 
 use anyhow::bail;
 use tokio::signal::unix::{SignalKind, signal};
@@ -42,6 +44,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         match &options.command {
             Some(Command::Upstream { name }) => upstream::serve(name).await,
             Some(Command::Instructions(options)) => instructions::measure(options).await,
+            Some(Command::Discovery(options)) => discovery::measure(options).await,
+            Some(Command::Views(options)) => views::measure(options).await,
             None => measure(&options).await,
         }
     };
@@ -51,6 +55,12 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         _ = terminate.recv() => bail!("terminated"),
     }
 }
+
+/// What was built: numbers of a build without optimisation say how costs relate, and no more.
+const PROFILE: &str = match cfg!(debug_assertions) {
+    true => "without optimisation",
+    false => "with optimisation",
+};
 
 /// Start everything, measure requests, then memory, then changes, and report.
 async fn measure(options: &Options) -> anyhow::Result<()> {

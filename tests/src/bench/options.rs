@@ -51,12 +51,48 @@ pub struct Options {
 pub enum Command {
     /// Counts the instructions that a proxy spends on one request, with callgrind.
     Instructions(Instructions),
+    /// Measures how long endpoints take from a real etcd to the traffic of two proxies.
+    Discovery(Discovery),
+    /// Measures what a change of one route costs the control plane, by how many views there are.
+    Views(Views),
     /// Answers every request with the same 122 bytes, and says where it listens.
     #[command(hide = true)]
     Upstream {
         /// Value of the `x-upstream` response header.
         name: String,
     },
+}
+
+/// How changes of endpoints are measured.
+#[derive(Debug, Clone, Args)]
+pub struct Discovery {
+    /// Changes of one service's endpoint to measure, one after the other.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub changes: u32,
+    /// Changes of other endpoints of the service that go on meanwhile, each second.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=2_000))]
+    pub churn: u32,
+    /// Also replace the section of tests/bench/RESULTS.md for this churn.
+    #[arg(long)]
+    pub write: bool,
+}
+
+/// How changes are measured with many views.
+#[derive(Debug, Clone, Args)]
+pub struct Views {
+    /// Routes in the table; all but one are for everybody.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub routes: u32,
+    /// How many views, that of no selector included; from few to many.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 8, 64],
+          value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub views: Vec<u32>,
+    /// Changes to measure in each case, one after the other.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub changes: u32,
+    /// Also replace the section of tests/bench/RESULTS.md.
+    #[arg(long)]
+    pub write: bool,
 }
 
 /// How instructions are counted. Beside each proxy lies the `sluice-control` that feeds it.

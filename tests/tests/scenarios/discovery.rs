@@ -5,6 +5,7 @@ mod etcd;
 mod etcd_access;
 mod etcd_away;
 mod readme;
+mod replicas;
 
 use std::net::SocketAddr;
 use std::time::Duration;

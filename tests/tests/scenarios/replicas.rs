@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 /// A proxy that takes whatever it is sent.
-fn obedient(mut proxy: FakeProxy) -> AbortOnDropHandle<()> {
+pub(crate) fn obedient(mut proxy: FakeProxy) -> AbortOnDropHandle<()> {
     AbortOnDropHandle::new(tokio::spawn(async move {
         loop {
             // Nothing may come for long.
@@ -29,7 +29,7 @@ fn obedient(mut proxy: FakeProxy) -> AbortOnDropHandle<()> {
     }))
 }
 
-fn holding(id: &str, update: &Update) -> Hello {
+pub(crate) fn holding(id: &str, update: &Update) -> Hello {
     Hello {
         proxy_id: id.into(),
         wire_version: WIRE_VERSION,

@@ -1,6 +1,7 @@
 //! The stream between the planes over a network: who gets a certificate, how long it lasts, and what
 //! happens to those who have none.
 
+mod elsewhere;
 mod fleet;
 mod readme;
 mod replicas;

@@ -3,13 +3,11 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt as _;
 use http::{Method, StatusCode};
 use serde_json::json;
 use sluice_tests::client::{Connection, Protocol, get};
-use sluice_tests::etcd::Etcd;
+use sluice_tests::etcd::{self, Etcd};
 use sluice_tests::eventually::eventually;
 use sluice_tests::manifest::{HOST, backend, gateway};
 use sluice_tests::site::SOON;
@@ -102,24 +100,14 @@ async fn churn(etcd: String) {
         // Weight 0: they are endpoints, and take no traffic.
         let address = format!("127.0.0.2:{}", 10_000 + change);
         let value = json!({"Addr": address, "Metadata": {"weight": 0}});
-        put(
-            &client,
-            &etcd,
-            format!("services/web/moving-{}", change % 50),
-            value.to_string(),
-        )
+        let (client, etcd) = (&client, &etcd);
+        async move {
+            let key = format!("services/web/moving-{}", change % 50);
+            etcd::put(client, etcd, &key, &value.to_string()).await.unwrap();
+        }
     });
     let mut changes = futures_util::stream::iter(changes).buffer_unordered(32);
     while changes.next().await.is_some() {}
-}
-
-/// Puts `key` through etcd's JSON gateway.
-async fn put(client: &reqwest::Client, etcd: &str, key: String, value: String) {
-    let encode = |text: String| STANDARD.encode(text);
-    let body = json!({"key": encode(key), "value": encode(value)});
-    let answer = client.post(format!("{etcd}/v3/kv/put")).json(&body).send();
-    let answer = answer.await.unwrap();
-    assert!(answer.status().is_success(), "{}", answer.status());
 }
 
 /// A second's worth of changes and more, on endpoints beside one that stays: nobody notices.
