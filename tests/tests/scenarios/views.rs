@@ -108,7 +108,13 @@ async fn a_label_moves_a_proxy_and_its_traffic_and_breaks_no_connection_and_no_s
         .unwrap();
     assert_eq!(told, "proxy edge-1 labelled by operators: zone=us\n");
     answered_by(&mut moved, "us").await;
-    assert_eq!(view_of(rest, "edge-1").await.unwrap(), json!(["zone=us"]));
+    eventually("the other control plane hears of it", SOON, async || {
+        let view = view_of(rest, "edge-1").await?;
+        ensure!(view == json!(["zone=us"]), "{view}");
+        Ok(())
+    })
+    .await
+    .unwrap();
     let listeners = moving.config().await.unwrap().listeners;
     let names: Vec<_> = listeners.iter().map(|one| one.listener.as_str()).collect();
     assert_eq!(names, ["listener/default/us/http"]);
