@@ -7,39 +7,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_model::Revision;
-use sluice_proto::v1::enrolment_server::EnrolmentServer;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::transport::Server;
 
 use crate::bootstrap;
 use crate::clock;
 use crate::discovery;
-use crate::fleet::{self, DRAIN, Ends, Exchange, Fleet, FleetService, Keeper};
+use crate::fleet::{self, DRAIN, Ends, Exchange, Fleet, FleetServer, Keeper, Threads};
 use crate::live::Live;
 use crate::rest;
 use crate::store::{KeyFileError, KeyRing, Replica, Rewrapped, Store, StoreError};
-use crate::trust::{self, Connection, EnrolmentService, Trust, TrustError};
+use crate::trust::{Trust, TrustError};
 
+/// Connections to REST that may wait to be accepted.
+const BACKLOG: u32 = 1_024;
 /// How long requests and streams may take to end after a shutdown began.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long a proxy may take to move after it was told to.
 const MOVE: Duration = Duration::from_secs(1);
-/// How often a proxy's connection is pinged, and how long the answer may take: a dead peer is
-/// noticed within 15 seconds, the length of its lease.
-const PING: Duration = Duration::from_secs(10);
-const PONG: Duration = Duration::from_secs(5);
 
 /// Streams of proxies at a time, unless something else is asked for.
 pub const MAX_STREAMS: usize = 20_000;
-/// Connections that may wait to be accepted; a fleet comes all at once. The system allows 4,096 of
-/// them unless `net.core.somaxconn` says otherwise.
-const BACKLOG: u32 = 16_384;
 
 /// What a control plane is started with.
 #[derive(Clone, Debug)]
@@ -116,6 +108,8 @@ pub struct Running {
     tasks: TaskTracker,
     drain: CancellationToken,
     shutdown: CancellationToken,
+    /// Those of the fleet.
+    _threads: Threads,
 }
 
 /// Starts control planes.
@@ -171,25 +165,23 @@ impl Control {
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(views));
 
         // Only now: whoever connects before somebody accepts waits for longer than if it were refused.
-        let (admin, grpc) = (listen(admin, admin_address)?, listen(grpc, grpc_address)?);
-        let guard = fleet::guard(Arc::clone(&fleet), trust.clone());
-        tasks.spawn(shutdown.clone().run_until_cancelled_owned(guard));
-
-        let ends = Ends {
-            drain: drain.clone(),
-            shutdown: shutdown.clone(),
+        let admin = listen(admin, admin_address)?;
+        let server = FleetServer {
+            fleet: Arc::clone(&fleet),
+            live: live.clone(),
+            trust: trust.clone(),
+            max_streams: config.max_streams,
+            tasks: tasks.clone(),
+            ends: Ends {
+                drain: drain.clone(),
+                shutdown: shutdown.clone(),
+            },
         };
-        let streams = FleetService::new(
-            Arc::clone(&fleet),
-            &live,
-            trust.clone(),
-            config.max_streams,
-            tasks.clone(),
-            ends,
-        );
-        let incoming = trust::incoming(grpc, grpc_address, trust.clone(), &tasks, shutdown.clone());
-        let enrolment = EnrolmentService::server(trust.clone());
-        tasks.spawn(serve_grpc(incoming, streams, enrolment, shutdown.clone()));
+        let threads = server.start(grpc, grpc_address);
+        let threads = threads.map_err(|source| StartError::Listen {
+            address: grpc_address,
+            source,
+        })?;
         let router = rest::router(
             store.clone(),
             live.clone(),
@@ -212,6 +204,7 @@ impl Control {
             tasks,
             drain,
             shutdown,
+            _threads: threads,
         })
     }
 }
@@ -292,23 +285,6 @@ async fn rewrap(store: &Store) {
             "wrapped by the newest envelope key, but what is named above does not open and was left as it is"
         ),
         Err(error) => tracing::error!(%error, "older envelope keys must stay: they still wrap secrets"),
-    }
-}
-
-async fn serve_grpc(
-    incoming: ReceiverStream<io::Result<Connection>>,
-    streams: FleetService,
-    enrolment: EnrolmentServer<EnrolmentService>,
-    shutdown: CancellationToken,
-) {
-    let server = Server::builder()
-        .http2_keepalive_interval(Some(PING))
-        .http2_keepalive_timeout(Some(PONG))
-        .add_service(streams)
-        .add_service(enrolment)
-        .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned());
-    if let Err(error) = server.await {
-        tracing::error!(%error, "the gRPC server ended");
     }
 }
 

@@ -18,7 +18,7 @@ use crate::store::UnixMillis;
 /// Of the time that it takes to make a receipt, how much more passes before those who wait for one ask
 /// for it again. With thousands of proxies an ack comes every few microseconds and a receipt takes a
 /// millisecond.
-const RECEIPT_PAUSE: u32 = 9;
+const RECEIPT_PAUSE: u32 = 29;
 
 impl Fleet {
     /// The receipt of `revision` as it is now, over all replicas.

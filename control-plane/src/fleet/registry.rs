@@ -148,8 +148,12 @@ impl Fleet {
     /// Over how long the proxies should spread their first attempts when they lose their streams all
     /// at once, in milliseconds.
     pub(super) fn reconnect_spread_ms(&self) -> u32 {
-        let members = self.lock().members.len();
-        u32::try_from(members / RECONNECTS_PER_MS).unwrap_or(u32::MAX)
+        u32::try_from(self.size() / RECONNECTS_PER_MS).unwrap_or(u32::MAX)
+    }
+
+    /// How many proxies are known here.
+    pub(super) fn size(&self) -> usize {
+        self.lock().members.len()
     }
 
     pub(super) fn next_stream(&self) -> StreamId {

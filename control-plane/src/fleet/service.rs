@@ -20,6 +20,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::encode::Encoder;
 use super::errand::Turns;
+use super::pace::pace;
 use super::registry::Fleet;
 use super::stream::{Common, Ends, Stream};
 use crate::live::{Live, Published};
@@ -65,6 +66,11 @@ impl FleetService {
         tasks: TaskTracker,
         ends: Ends,
     ) -> Self {
+        let live_ones = live.watch();
+        let (told, published) = watch::channel(Arc::clone(&live_ones.borrow()));
+        let known = Arc::clone(&fleet);
+        let passing_on = pace(move || known.size(), live_ones, told);
+        tasks.spawn(ends.shutdown.clone().run_until_cancelled_owned(passing_on));
         let common = Common {
             fleet,
             encoder: Encoder::default(),
@@ -76,7 +82,7 @@ impl FleetService {
         Self {
             shared: Arc::new(Shared {
                 common: Arc::new(common),
-                published: live.watch(),
+                published,
                 trust,
                 streams,
                 tasks,

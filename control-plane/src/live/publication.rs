@@ -12,8 +12,14 @@ use tokio::time::Instant;
 use super::labels::OperatorLabels;
 use crate::compile::{ViewKey, World};
 
-/// Versions that a difference can start from. A proxy further behind gets everything.
+/// Most versions that a difference can start from at once. What a proxy further behind holds is made
+/// again from the store.
 pub const RECENT: usize = 64;
+/// Fewer are kept once more of the table has changed since than one resource in so many: each holds
+/// what others do not share.
+const SHARE: usize = 8;
+/// Changes since then that are always allowed.
+const ALLOWED: usize = 4_096;
 
 /// The resources of one view at one position.
 #[derive(Clone, Debug)]
@@ -29,7 +35,12 @@ pub struct Version {
 }
 
 /// What each part of the fleet should hold, at one moment.
-type Round = BTreeMap<ViewKey, Arc<Version>>;
+#[derive(Debug)]
+struct Round {
+    views: BTreeMap<ViewKey, Arc<Version>>,
+    /// Resources that the round before does not have so, of all views.
+    changes: usize,
+}
 
 /// The live world and the recent versions. Immutable; the next one replaces it whole.
 #[derive(Clone, Debug)]
@@ -66,14 +77,14 @@ impl Published {
         let same_revision = history == self.version.history && world.revision() == self.revision();
         let round = self.round(&world, if same_revision { self.version.at } else { at });
         // What proxies get may be the same: an address was found that gets no traffic, say.
-        let is_news = self.recent.last().is_none_or(|last| !same_versions(last, &round));
-        let outdated = (self.recent.len() + usize::from(is_news)).saturating_sub(RECENT);
-        let mut recent = self.recent[outdated..].to_vec();
-        let version = round.get(&ViewKey::default()).unwrap_or(&self.version);
+        let is_news = self.recent.last().is_none_or(|last| !last.is_same(&round));
+        let version = round.views.get(&ViewKey::default()).unwrap_or(&self.version);
         let version = Arc::clone(version);
+        let mut recent = self.recent.clone();
         if is_news {
             recent.push(Arc::new(round));
         }
+        recent.drain(..outdated(&recent, world.resources().len()));
         Self {
             membership: self.membership + u64::from(!world.has_selectors_of(&self.world)),
             labels: self.labels.clone(),
@@ -95,15 +106,23 @@ impl Published {
     /// The versions of all views of `world`; those that are not news are the ones that are known.
     fn round(&self, world: &World, at: Instant) -> Round {
         let history = world.history();
+        let mut changes = 0;
         let versions = world.views().map(|(key, snapshot)| {
             let known = self.view(&key);
             let same = known
                 .filter(|known| known.history == history && known.position == snapshot.position())
                 .cloned();
-            let version = same.unwrap_or_else(|| Arc::new(Version::of(world, snapshot, at)));
+            let version = same.unwrap_or_else(|| {
+                let version = Version::of(world, snapshot, at);
+                changes += known.map_or(0, |known| known.resources.diff(&version.resources).len());
+                Arc::new(version)
+            });
             (key, version)
         });
-        versions.collect()
+        Round {
+            views: versions.collect(),
+            changes,
+        }
     }
 
     /// How many views have another version than in `before`, the publication before this one.
@@ -113,7 +132,7 @@ impl Published {
             known.is_none_or(|known| !Arc::ptr_eq(known, version))
         };
         let newest = self.recent.last();
-        newest.map_or(0, |round| round.iter().filter(is_news).count())
+        newest.map_or(0, |round| round.views.iter().filter(is_news).count())
     }
 
     /// The newest revision in it.
@@ -142,14 +161,14 @@ impl Published {
     /// What proxies of this view should hold; `None` while it is not made, see
     /// [`Live::keep_views`](super::Live::keep_views).
     pub fn view(&self, key: &ViewKey) -> Option<&Arc<Version>> {
-        self.recent.last()?.get(key)
+        self.recent.last()?.views.get(key)
     }
 
     /// The version that a proxy says it holds, if it is recent, whichever view it is of.
     pub fn find(&self, history: HistoryId, position: Position) -> Option<&Arc<Version>> {
         let is_it = |version: &&Arc<Version>| version.history == history && version.position == position;
         let rounds = self.recent.iter().rev();
-        rounds.flat_map(|round| round.values()).find(is_it)
+        rounds.flat_map(|round| round.views.values()).find(is_it)
     }
 
     /// A recent version with the revision and the config of `position`, whatever its endpoints are.
@@ -159,14 +178,14 @@ impl Published {
             (at.revision, at.config) == (position.revision, position.config)
         };
         let rounds = self.recent.iter().rev();
-        rounds.flat_map(|round| round.values()).find(is_it)
+        rounds.flat_map(|round| round.views.values()).find(is_it)
     }
 
     /// The version of this view that a proxy says it holds, if it is recent.
     pub fn find_in(&self, view: &ViewKey, history: HistoryId, position: Position) -> Option<&Arc<Version>> {
         let is_it = |version: &&Arc<Version>| version.history == history && version.position == position;
         let rounds = self.recent.iter().rev();
-        rounds.filter_map(|round| round.get(view)).find(is_it)
+        rounds.filter_map(|round| round.views.get(view)).find(is_it)
     }
 
     /// The version of a view that `revision` began with, if it is recent.
@@ -174,21 +193,36 @@ impl Published {
         let is_it =
             |version: &&Arc<Version>| version.history == history && version.position.revision == revision;
         let rounds = self.recent.iter();
-        rounds.filter_map(|round| round.get(view)).find(is_it)
+        rounds.filter_map(|round| round.views.get(view)).find(is_it)
     }
 
     /// The recent versions for proxies that match no selector, newest first. Those of other views are
     /// of the same revisions and times.
     pub fn recent(&self) -> impl Iterator<Item = &Arc<Version>> {
         let rounds = self.recent.iter().rev();
-        rounds.filter_map(|round| round.get(&ViewKey::default()))
+        rounds.filter_map(|round| round.views.get(&ViewKey::default()))
     }
 }
 
-/// Whether both are of the same views, at the same versions.
-fn same_versions(one: &Round, other: &Round) -> bool {
-    let same = |(one, other)| Arc::ptr_eq(one, other);
-    one.keys().eq(other.keys()) && one.values().zip(other.values()).all(same)
+impl Round {
+    /// Whether both are of the same views, at the same versions.
+    fn is_same(&self, other: &Self) -> bool {
+        let same = |(one, other)| Arc::ptr_eq(one, other);
+        self.views.keys().eq(other.views.keys()) && self.views.values().zip(other.views.values()).all(same)
+    }
+}
+
+/// How many of `rounds`, which come oldest first, are not worth keeping beside a table of so many
+/// resources. The last always is.
+fn outdated(rounds: &[Arc<Round>], resources: usize) -> usize {
+    let most = (resources / SHARE).max(ALLOWED);
+    let mut since = 0;
+    let kept = rounds.iter().rev().take(RECENT).take_while(|round| {
+        let fits = since <= most;
+        since += round.changes;
+        fits
+    });
+    rounds.len() - kept.count()
 }
 
 impl Version {
@@ -272,5 +306,39 @@ impl Version {
             resources,
             at: self.at,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rounds(changes: &[usize]) -> Vec<Arc<Round>> {
+        let round = |changes: &usize| Round {
+            views: BTreeMap::new(),
+            changes: *changes,
+        };
+        changes.iter().map(|changes| Arc::new(round(changes))).collect()
+    }
+
+    #[test]
+    fn versions_are_kept_until_much_of_the_table_has_changed_since() {
+        for (changes, resources, kept) in [
+            (vec![], 0, 0),
+            (vec![10 * ALLOWED], 0, 1),
+            (vec![1; RECENT + 9], 0, RECENT),
+            // What is oldest may change all it wants, for that lies before it.
+            (vec![ALLOWED + 1, ALLOWED], 0, 2),
+            (vec![ALLOWED, ALLOWED + 1], 0, 1),
+            (vec![9, ALLOWED / 2, ALLOWED / 2, 1], 0, 3),
+            (vec![9, ALLOWED, ALLOWED], 2 * ALLOWED * SHARE, 3),
+        ] {
+            let rounds = rounds(&changes);
+            assert_eq!(
+                rounds.len() - outdated(&rounds, resources),
+                kept,
+                "{changes:?} of {resources}"
+            );
+        }
     }
 }

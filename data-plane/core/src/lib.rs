@@ -8,6 +8,7 @@
 mod backend;
 mod backoff;
 pub mod balance;
+mod bucket;
 mod build;
 mod candidate;
 mod carry;

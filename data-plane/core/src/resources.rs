@@ -2,7 +2,7 @@
 
 mod beside;
 
-use std::{cmp::Ordering, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use prost::Message;
@@ -10,6 +10,8 @@ use sluice_model::{Class, Code, Digest, Key, Violation};
 use sluice_proto::{WIRE_VERSION, v1};
 
 pub use beside::Step;
+
+use crate::bucket::Bucket;
 
 /// Leaves of the digest tree, per class. A change rehashes one of them and the root.
 const BUCKETS: usize = 256;
@@ -43,20 +45,24 @@ pub struct Difference {
     pub removals: Vec<Key>,
 }
 
+impl Difference {
+    /// Number of resources that differ.
+    pub fn len(&self) -> usize {
+        self.upserts.len() + self.removals.len()
+    }
+
+    /// Whether none does.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Half {
     /// As many as [`BUCKETS`]; copied, a pointer each, when the first of them changes.
     buckets: Arc<Vec<Arc<Bucket>>>,
     digest: Digest,
     len: usize,
-}
-
-/// Copied whole when one of its entries changes, which its digest reads whole anyway.
-#[derive(Clone, Debug, Default)]
-struct Bucket {
-    /// By key, without spare room: it is most of what a resource costs to hold.
-    entries: Vec<Entry>,
-    digest: Digest,
 }
 
 impl Entry {
@@ -71,17 +77,17 @@ impl Entry {
         }
     }
 
-    /// The entry as it travels.
+    /// The entry as it travels: without its hash, which the digests of the target imply.
     pub fn to_wire(&self) -> v1::Resource {
         v1::Resource {
             key: self.key.as_str().to_owned(),
             body: self.body.clone(),
-            hash: self.hash.0.to_vec(),
+            hash: Vec::new(),
             min_wire: if self.min_wire <= 1 { 0 } else { self.min_wire },
         }
     }
 
-    /// Reads an entry and checks its hash.
+    /// Reads an entry and checks its hash, if it has one.
     ///
     /// # Errors
     /// A key that is none, a hash that is not the body's, or a wire version newer than this build's.
@@ -94,7 +100,7 @@ impl Entry {
             return Err(violation(Code::Unsupported, message));
         }
         let hash = Digest::of(&wire.body);
-        match hash.0[..] == wire.hash[..] {
+        match wire.hash.is_empty() || hash.0[..] == wire.hash[..] {
             true => Ok(Self {
                 key,
                 body: wire.body,
@@ -150,8 +156,7 @@ impl ResourceSet {
 
     /// The entry under `key`.
     pub fn get(&self, key: &Key) -> Option<&Entry> {
-        let bucket = &self.half(key.kind().class()).buckets[bucket_of(key)];
-        bucket.entries.get(bucket.place(key).ok()?)
+        self.half(key.kind().class()).buckets[bucket_of(key)].get(key)
     }
 
     /// Digest of one class, [`Digest::EMPTY`] when it has no entries.
@@ -172,7 +177,7 @@ impl ResourceSet {
     /// All entries: config before runtime, each in the order of its buckets.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         let buckets = self.config.buckets.iter().chain(self.runtime.buckets.iter());
-        buckets.flat_map(|bucket| &bucket.entries)
+        buckets.flat_map(|bucket| bucket.iter())
     }
 
     fn half(&self, class: Class) -> &Half {
@@ -242,7 +247,7 @@ impl Half {
             0 => Digest::EMPTY,
             _ => Digest::build(|hasher| {
                 for bucket in self.buckets.iter() {
-                    hasher.update(&bucket.digest.0);
+                    hasher.update(&bucket.digest().0);
                 }
             }),
         };
@@ -258,79 +263,10 @@ impl Half {
             return;
         }
         let pairs = self.buckets.iter().zip(target.buckets.iter());
-        for (old, new) in pairs.filter(|(old, new)| !Arc::ptr_eq(old, new) && old.digest != new.digest) {
+        for (old, new) in pairs.filter(|(old, new)| !Arc::ptr_eq(old, new) && old.digest() != new.digest()) {
             old.diff(new, difference);
         }
     }
-}
-
-impl Bucket {
-    /// Where `key` stands, or where it would.
-    fn place(&self, key: &Key) -> Result<usize, usize> {
-        // What comes in order, as a full update does, goes to the end.
-        match self.entries.last().map(|last| last.key.cmp(key)) {
-            None | Some(Ordering::Less) => Err(self.entries.len()),
-            Some(Ordering::Equal | Ordering::Greater) => {
-                self.entries.binary_search_by(|entry| entry.key.cmp(key))
-            }
-        }
-    }
-
-    /// Puts or replaces an entry; whether its key is new.
-    fn insert(&mut self, entry: Entry) -> bool {
-        match self.place(&entry.key) {
-            Ok(at) => self.entries[at] = entry,
-            Err(at) => {
-                self.entries.insert(at, entry);
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Takes an entry out; whether it was there.
-    fn remove(&mut self, key: &Key) -> bool {
-        let place = self.place(key);
-        place.is_ok_and(|at| {
-            self.entries.remove(at);
-            true
-        })
-    }
-
-    fn finish(&mut self) {
-        self.entries.shrink_to_fit();
-        self.digest = digest(&self.entries);
-    }
-
-    /// Both are in order, so one walk along the two finds all.
-    fn diff(&self, target: &Self, difference: &mut Difference) {
-        let mut old = self.entries.iter().peekable();
-        for new in &target.entries {
-            while let Some(gone) = old.next_if(|old| old.key < new.key) {
-                difference.removals.push(gone.key.clone());
-            }
-            match old.next_if(|old| old.key == new.key) {
-                Some(same) if same == new => {}
-                Some(_) | None => difference.upserts.push(new.clone()),
-            }
-        }
-        difference.removals.extend(old.map(|gone| gone.key.clone()));
-    }
-}
-
-fn digest(entries: &[Entry]) -> Digest {
-    if entries.is_empty() {
-        return Digest::EMPTY;
-    }
-    Digest::build(|hasher| {
-        for entry in entries {
-            let key = entry.key.as_str();
-            hasher.update(&(key.len() as u32).to_le_bytes());
-            hasher.update(key.as_bytes());
-            hasher.update(&entry.min_wire.to_le_bytes());
-            hasher.update(&entry.hash.0);
-        }
-    })
 }
 
 /// The bucket of a key: part of the format, since both ends compute the digest.
@@ -388,6 +324,8 @@ mod tests {
     #[test]
     fn an_entry_whose_bytes_were_changed_is_refused() {
         let mut wire = entry(1, 1).to_wire();
+        wire.hash = entry(1, 1).hash.0.to_vec();
+        assert!(Entry::from_wire(wire.clone()).is_ok());
         wire.body = Bytes::from_static(b"other");
         assert_eq!(Entry::from_wire(wire).unwrap_err().code, Code::Corrupt);
     }

@@ -66,7 +66,7 @@ impl Update {
         }
     }
 
-    /// Reads an update and checks the hash of every entry.
+    /// Reads an update and checks the hash of every entry that has one.
     ///
     /// # Errors
     /// Every entry that is malformed, corrupt or too new, and positions that are none.

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use h2::client::Connection;
-use sluice_core::{Backoff, Snapshot, Update, position_to_wire};
+use sluice_core::{Backoff, Snapshot, Update, position_to_wire, statement_of};
 use sluice_model::Digest;
 use sluice_proto::v1::{self, control_message, proxy_message::Body};
+use sluice_tls::Verifiers;
 use tokio::time::{Instant, interval_at, sleep, timeout};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -97,8 +98,8 @@ impl Member {
     ) -> anyhow::Result<()> {
         let pings = connection.ping_pong().context("no pings")?;
         let talk = async {
-            let link = self.greet(link, backoff).await?;
-            self.talk(link).await
+            let (link, verifiers) = self.greet(link, backoff).await?;
+            self.talk(link, verifiers).await
         };
         tokio::select! {
             end = connection => bail!("the connection ended: {end:?}"),
@@ -107,26 +108,38 @@ impl Member {
         }
     }
 
-    /// Says what is held, and is welcomed.
-    async fn greet(&self, mut link: Link, backoff: &mut Backoff) -> anyhow::Result<Link> {
+    /// Says what is held, and is welcomed and told who signs.
+    async fn greet(
+        &self,
+        mut link: Link,
+        backoff: &mut Backoff,
+    ) -> anyhow::Result<(Link, Option<Verifiers>)> {
         link.say(self.hello())?;
         let (message, _) = timeout(PATIENCE, link.hear()).await??;
         let control_message::Body::Welcome(welcome) = message else {
             bail!("no welcome");
         };
         backoff.reset(Duration::from_millis(u64::from(welcome.reconnect_spread_ms)));
-        Ok(link)
+        let verifiers = welcome.bundle.as_ref().map(verifiers).transpose()?;
+        Ok((link, verifiers))
     }
 
-    async fn talk(&mut self, mut link: Link) -> anyhow::Result<()> {
+    async fn talk(&mut self, mut link: Link, mut signers: Option<Verifiers>) -> anyhow::Result<()> {
         let _counted = self.board.welcome();
         loop {
             let (message, bytes) = link.hear().await?;
-            let control_message::Body::Update(wire) = message else {
-                continue;
+            let wire = match message {
+                control_message::Body::Update(wire) => wire,
+                control_message::Body::Bundle(bundle) => {
+                    signers = Some(verifiers(&bundle)?);
+                    continue;
+                }
+                control_message::Body::Welcome(_) | control_message::Body::Drain(_) => continue,
             };
             let (history, target) = (wire.history.clone(), wire.target.clone());
-            let built = self.build(wire, Digest::of(&bytes));
+            let verified = signers.as_ref().map_or(Ok(()), |signers| verify(&wire, signers));
+            let verified = verified.inspect_err(|error| self.fault(error));
+            let built = verified.and_then(|()| self.build(wire, Digest::of(&bytes)));
             if let Manner::Slow(delay) = self.manner {
                 sleep(delay).await;
             }
@@ -154,11 +167,12 @@ impl Member {
             let held = self.held.as_deref();
             self.builds.apply(held, &update, bytes)
         });
-        built.map_err(|violations| {
-            let number = self.number;
-            self.board.fault(format!("member {number}: {violations:?}"));
-            anyhow::anyhow!("a wrong update")
-        })
+        let built = built.map_err(|violations| anyhow::anyhow!("a wrong update: {violations:?}"));
+        built.inspect_err(|error| self.fault(error))
+    }
+
+    fn fault(&self, error: &anyhow::Error) {
+        self.board.fault(format!("member {}: {error}", self.number));
     }
 
     fn hello(&self) -> Body {
@@ -183,6 +197,16 @@ impl Member {
     fn random(&self, attempt: u64) -> u64 {
         xxh3_64_with_seed(&self.number.to_be_bytes(), attempt)
     }
+}
+
+fn verifiers(bundle: &v1::Bundle) -> anyhow::Result<Verifiers> {
+    Verifiers::new(&bundle.signing_keys).context("keys that are none")
+}
+
+/// As in the proxies: what is not signed by one of those is not even looked at.
+fn verify(update: &v1::Update, signers: &Verifiers) -> anyhow::Result<()> {
+    let statement = statement_of(update).context("no position")?;
+    Ok(signers.verify(&update.signing_key, &statement, &update.signature)?)
 }
 
 async fn keep_alive(mut pings: h2::PingPong) -> anyhow::Result<()> {

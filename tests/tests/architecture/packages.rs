@@ -43,6 +43,7 @@ pub(super) const EDGES: [(&str, &[&str]); 11] = [
             "sluice-model",
             "sluice-proto",
             "sluice-proxy",
+            "sluice-tls",
         ],
     ),
     (

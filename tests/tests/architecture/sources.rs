@@ -25,7 +25,7 @@ const FORBIDDEN: [Forbidden; 16] = [
     ),
     Forbidden::everywhere_in("control-plane/src", &["sluice_proxy", "hyper", "arc_swap"]),
     Forbidden::but_in("control-plane/src", &["sqlx"], &["control-plane/src/store"]),
-    // `control.rs` starts both servers.
+    // `control.rs` starts the server.
     Forbidden::but_in(
         "control-plane/src",
         &["axum"],
@@ -38,7 +38,6 @@ const FORBIDDEN: [Forbidden; 16] = [
             "control-plane/src/fleet",
             "control-plane/src/discovery/etcd",
             "control-plane/src/trust",
-            "control-plane/src/control.rs",
         ],
     ),
     // Certificates are issued and handshakes made in one place.

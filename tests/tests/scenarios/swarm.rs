@@ -10,7 +10,7 @@ use sluice_tests::swarm::{Crowd, Manner, Stage};
 /// More than a control plane remembers.
 const MANY: usize = 80;
 /// Bytes that a change of one weight may take on its way to one proxy; its signature takes 76 of them.
-const ONE_WEIGHT: u64 = 310;
+const ONE_WEIGHT: u64 = 300;
 
 /// Applies that many changes of one weight, one after the other; the last revision.
 async fn change(stage: &mut Stage, count: usize) -> u64 {

@@ -46,7 +46,7 @@ impl Half {
             let is_common = Arc::ptr_eq(&self.buckets[at], &before.buckets[at]);
             if is_common && other.get(&at) == Some(&part) {
                 let (old, new) = (&before.buckets[at], &after.buckets[at]);
-                self.len = self.len + new.entries.len() - old.entries.len();
+                self.len = self.len + new.len() - old.len();
                 Arc::make_mut(&mut self.buckets)[at] = Arc::clone(new);
                 is_taken = true;
             } else {
@@ -54,7 +54,7 @@ impl Half {
                 rest.removals.extend(part.removals.into_iter().cloned());
             }
         }
-        match rest.upserts.is_empty() && rest.removals.is_empty() {
+        match rest.is_empty() {
             true if is_taken => self.sum_up(),
             true => {}
             false => self.apply(&rest, class),
