@@ -46,11 +46,6 @@ pub(super) async fn measure(options: &Discovery) -> anyhow::Result<()> {
     site.apply(&[gateway(), web, route_to("shop", HOST, "web")])
         .await?;
     let client = reqwest::Client::builder().no_proxy().build()?;
-    let mut connections = Vec::new();
-    for index in 0..PROXIES {
-        let address = site.address_of(index).await?;
-        connections.push(Connection::open(address, Protocol::Http1).await?);
-    }
     let _churn = churn(options.churn, client.clone(), etcd.url());
     let [mut at_once, mut any_time, mut taken] = [Vec::new(), Vec::new(), Vec::new()];
     // The first one brings the service into being.
@@ -62,6 +57,7 @@ pub(super) async fn measure(options: &Discovery) -> anyhow::Result<()> {
         let upstream = &upstreams[usize::from(number.is_multiple_of(2))];
         let name = if number.is_multiple_of(2) { "even" } else { "odd" };
         let value = json!({"Addr": upstream.address.to_string()}).to_string();
+        let mut connections = connect(&site).await?;
         let start = Instant::now();
         etcd::put(&client, &etcd.url(), "services/web/one", &value).await?;
         taken.push(start.elapsed().as_secs_f64() * 1e3);
@@ -85,6 +81,16 @@ pub(super) async fn measure(options: &Discovery) -> anyhow::Result<()> {
         results::write(&text)?;
     }
     Ok(())
+}
+
+/// A connection to each proxy. A new one for each change: there is a bound on the requests of one.
+async fn connect(site: &Site) -> anyhow::Result<Vec<Connection>> {
+    let mut connections = Vec::new();
+    for index in 0..PROXIES {
+        let address = site.address_of(index).await?;
+        connections.push(Connection::open(address, Protocol::Http1).await?);
+    }
+    Ok(connections)
 }
 
 async fn answered_by(connection: &mut Connection, name: &str) -> anyhow::Result<()> {

@@ -20,15 +20,26 @@ pub use member::Manner;
 pub use options::{Case, Options};
 pub use stage::Stage;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::results;
+
+/// Files that are open beside those of the streams.
+const OTHER_FILES: u32 = 100;
 
 /// Runs what `options` ask for.
 ///
 /// # Errors
 /// When the control plane fails, a member gets what it cannot verify, or too few files may be open.
 pub async fn run(options: Options) -> anyhow::Result<()> {
+    let needed = u64::from(options.streams + 2 * options.rude + OTHER_FILES);
+    let (_, files) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, files, files)?;
+    ensure!(
+        files >= needed,
+        "{needed} files have to be open at once in each of two processes, and {files} may be: see `ulimit -Hn`"
+    );
     let report = measure::measure(&options).await?;
     println!("{}", report.markdown());
     if let Some(path) = &options.json {

@@ -76,7 +76,12 @@ pub(super) struct Restart {
 impl Report {
     /// As a section of RESULTS.md.
     pub(super) fn markdown(&self) -> String {
-        let mut text = format!("## {} streams, {} routes\n\n", self.streams, self.routes);
+        let (streams, routes) = (self.streams, self.routes);
+        let mut text = format!(
+            "# A fleet of {streams}, {routes} routes\n\n\
+             Written by `swarm --streams {streams} --routes {routes} --write`; {}.\n\n",
+            self.machine
+        );
         let mut row = |what: &str, value: String| {
             let _ = writeln!(text, "| {what} | {value} |");
         };
