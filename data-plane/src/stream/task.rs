@@ -121,6 +121,10 @@ impl Task {
             self.act(action, channels).await;
         }
         if matches!(self.link, Link::Down) {
+            // What could not be sent tells of the loss, too; otherwise this is known, and nothing to do.
+            for action in self.machine.on(Event::Lost, at) {
+                self.act(action, channels).await;
+            }
             channels
                 .status
                 .send_if_modified(|status| status.control.take().is_some());
@@ -197,8 +201,9 @@ impl Link {
             },
             Self::Up { inbound, .. } => match inbound.next().await {
                 Some(Ok(v1::ControlMessage { body: Some(body) })) => Event::Received(body),
-                // From a newer control plane than this.
-                Some(Ok(v1::ControlMessage { body: None })) | None => Event::Lost,
+                // From a newer control plane than this: it is passed over.
+                Some(Ok(v1::ControlMessage { body: None })) => Event::Time,
+                None => Event::Lost,
                 Some(Err(status)) => {
                     tracing::info!(code = %status.code(), message = status.message(), "control plane lost");
                     Event::Lost
