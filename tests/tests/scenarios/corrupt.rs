@@ -75,8 +75,8 @@ fn corruptions(good: &v1::Update) -> Vec<(&'static str, v1::Update)> {
             }),
         ),
         (
-            "a hash that was changed",
-            with(|update| update.upserts[0].hash[0] ^= 1),
+            "a hash that is another body's",
+            with(|update| update.upserts[0].hash = vec![1; 16]),
         ),
         (
             "a resource that is missing",
