@@ -91,8 +91,8 @@ pub enum StartError {
     DeadToken,
 }
 
-/// A control plane that serves. Dropped without [`Running::shutdown`], it goes on until the runtime
-/// ends.
+/// A control plane that serves. Dropped without [`Running::shutdown`], it ends at once, and nobody waits
+/// for what runs.
 #[derive(Debug)]
 pub struct Running {
     /// Where REST listens.
@@ -245,6 +245,12 @@ impl Running {
             tracing::warn!("some requests did not end within {GRACE:?}");
         }
         self.store.close().await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
     }
 }
 

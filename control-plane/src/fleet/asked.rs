@@ -1,6 +1,7 @@
 //! What the fleet is asked about a revision: its receipt as it is, once a quorum is decided, and for
 //! good.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,6 +86,17 @@ impl Fleet {
             .into_iter()
             .map(|revision| self.receipt(revision, published, now));
         receipts.collect()
+    }
+
+    /// The receipts of these revisions were not stored after all: they are due again.
+    pub(super) fn not_kept(&self, revisions: impl Iterator<Item = Revision>) {
+        let revisions: BTreeSet<Revision> = revisions.collect();
+        let mut known = self.lock();
+        for (revision, timing) in known.timings.iter_mut() {
+            if revisions.contains(&revision) {
+                timing.kept = Kept::Nothing;
+            }
+        }
     }
 }
 

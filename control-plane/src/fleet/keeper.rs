@@ -97,6 +97,10 @@ impl Keeper {
             .map(|(view, fallback)| (ViewKey::from(view.as_str()), *fallback))
             .collect();
         for (view, fallback) in news {
+            // To make the old version is to compile everything.
+            if self.fleet.knows(&view, published.version.history) {
+                continue;
+            }
             let Some(world) = self.live.world_at(Revision(fallback.good)).await? else {
                 continue;
             };
@@ -132,6 +136,8 @@ impl Keeper {
         let receipts: Vec<_> = receipts.collect();
         if let Err(error) = self.store.put_receipts(epoch, &receipts).await {
             tracing::warn!(receipts = receipts.len(), %error, "receipts are not stored");
+            self.fleet
+                .not_kept(receipts.iter().map(|(revision, _)| *revision));
         }
     }
 

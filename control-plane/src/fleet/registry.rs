@@ -401,6 +401,11 @@ impl Fleet {
         known.verdicts.fallbacks(history, is_usual)
     }
 
+    /// Whether proxies of `view` have told what they accept and refuse.
+    pub(super) fn knows(&self, view: &ViewKey, history: HistoryId) -> bool {
+        self.lock().verdicts.knows(view, history)
+    }
+
     /// Newcomers of `view` start at `version`, as long as no proxy of it tells more.
     pub(super) fn adopt(&self, view: &ViewKey, fallback: Fallback, version: Arc<Version>) {
         let mut known = self.lock();

@@ -113,6 +113,7 @@ impl FleetService {
             shared.published.clone(),
             (shared.trust.clone(), peer),
             outbound,
+            shared.ends.shutdown.child_token(),
         );
         let ends = shared.ends.clone();
         shared.tasks.spawn(async move {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sluice_model::{HistoryId, Position};
 use sluice_proto::v1::{self, control_message::Body, proxy_message};
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
@@ -63,15 +63,20 @@ pub(super) struct Stream {
 /// Time in which the proxies are told to move when the control plane stops, one after the other.
 pub(crate) const DRAIN: Duration = Duration::from_secs(2);
 
+/// How long a proxy may take to hear why its stream ends.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
 /// Nothing more is to be done.
 struct Ended;
 
 impl Stream {
+    /// A stream of `peer`. `displaced` ends it, and has to be cancelled with everything.
     pub(super) fn new(
         common: Arc<Common>,
         published: watch::Receiver<Arc<Published>>,
         (trust, peer): (Trust, Peer),
         outbound: mpsc::Sender<Result<bytes::Bytes, Status>>,
+        displaced: CancellationToken,
     ) -> Self {
         let id = common.fleet.next_stream();
         Self {
@@ -85,19 +90,27 @@ impl Stream {
             peer,
             outbound,
             id,
-            displaced: CancellationToken::new(),
+            displaced,
         }
     }
 
     /// Serves until either side ends it.
     pub(super) async fn run(mut self, mut inbound: Streaming<v1::ProxyMessage>, ends: Ends) {
         let Ends { drain, shutdown } = ends;
+        // Nothing that waits for the proxy outlasts this; what ended it is looked at first of all.
+        let cut = self.displaced.clone();
         let (mut move_at, mut told) = (None, false);
         let published = Arc::clone(&self.published.borrow_and_update());
         let mut machine = Machine::new(published, Instant::now());
         loop {
             let event = tokio::select! {
+                biased;
                 () = shutdown.cancelled() => break,
+                () = cut.cancelled() => {
+                    self.end(self.displacement()).await;
+                    break;
+                }
+                () = self.outbound.closed() => break,
                 () = drain.cancelled(), if move_at.is_none() => {
                     move_at = Some(Instant::now() + self.id.share_of(DRAIN));
                     continue;
@@ -105,21 +118,18 @@ impl Stream {
                 () = until(move_at), if !told => {
                     told = true;
                     let tell = self.send(message(Body::Drain(v1::Drain {})));
-                    match shutdown.run_until_cancelled(tell).await {
-                        Some(Ok(())) => continue,
-                        Some(Err(Ended)) | None => break,
+                    match cut.run_until_cancelled(tell).await {
+                        Some(Ok(())) | None => continue,
+                        Some(Err(Ended)) => break,
                     }
                 }
-                () = self.displaced.cancelled() => {
-                    self.end(self.displacement()).await;
-                    break;
-                }
-                () = self.outbound.closed() => break,
+                () = until(machine.deadline()) => Event::Tick,
                 message = inbound.message() => match message {
                     Ok(Some(message)) => {
-                        match shutdown.run_until_cancelled(self.identify(message)).await {
+                        match cut.run_until_cancelled(self.identify(message)).await {
                             Some(Ok(message)) => Event::Message(message),
-                            Some(Err(Ended)) | None => break,
+                            Some(Err(Ended)) => break,
+                            None => continue,
                         }
                     }
                     Ok(None) | Err(_) => break,
@@ -129,22 +139,20 @@ impl Stream {
                     Err(_) => break,
                 },
                 Ok(()) = self.standing.changed(), if self.told.is_some() => {
-                    match shutdown.run_until_cancelled(self.tell()).await {
-                        Some(Ok(())) => continue,
-                        Some(Err(Ended)) | None => break,
+                    match cut.run_until_cancelled(self.tell()).await {
+                        Some(Ok(())) | None => continue,
+                        Some(Err(Ended)) => break,
                     }
                 }
                 event = self.errands.next() => event,
-                () = until(machine.deadline()) => Event::Tick,
             };
             let actions = machine.on(event, Instant::now());
-            match shutdown
-                .run_until_cancelled(self.perform(&mut machine, actions))
-                .await
-            {
+            let performing = self.perform(&mut machine, actions);
+            match cut.run_until_cancelled(performing).await {
                 Some(Ok(())) if machine.has_turn() => {}
                 Some(Ok(())) => self.errands.done(),
-                Some(Err(Ended)) | None => break,
+                Some(Err(Ended)) => break,
+                None => {}
             }
         }
         self.common.fleet.disconnected(self.id, Instant::now());
@@ -296,8 +304,8 @@ impl Stream {
 
     async fn end(&mut self, status: Status) {
         tracing::info!(stream = %self.id, reason = status.message(), "stream ended");
-        // The proxy may be gone already.
-        let _ = self.outbound.send(Err(status)).await;
+        // The proxy may be gone already, and whoever reads nothing hears nothing.
+        let _ = timeout(LAST_WORD, self.outbound.send(Err(status))).await;
     }
 }
 

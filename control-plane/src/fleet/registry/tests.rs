@@ -275,6 +275,10 @@ fn each_receipt_is_due_for_storage_when_it_is_left_behind_and_when_it_is_complet
     site.ack(&proxy, second);
     assert_eq!(due(&site), [(1, 1), (2, 1)]);
     assert_eq!(due(&site), []);
+    // The store did not take one.
+    site.fleet.not_kept([second].into_iter());
+    assert_eq!(due(&site), [(2, 1)]);
+    assert_eq!(due(&site), []);
 }
 
 #[test]
