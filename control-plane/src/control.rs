@@ -133,6 +133,8 @@ impl Control {
         let token = bootstrap::token(&store, config.token.as_deref()).await?;
 
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        // Should the rest not start, what has started ends.
+        let unfinished = shutdown.clone().drop_guard();
         let drain = CancellationToken::new();
         let live = Live::start(
             store.clone(),
@@ -191,6 +193,7 @@ impl Control {
         );
         tasks.spawn(serve_rest(admin, router, shutdown.clone()));
         tasks.close();
+        unfinished.disarm();
         let revision = live.published().revision();
         tracing::info!(%admin_address, %grpc_address, %revision, "the control plane serves");
         Ok(Running {

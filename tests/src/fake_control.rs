@@ -99,6 +99,14 @@ impl Stream {
         self.say(control_message::Body::Update(update)).await
     }
 
+    /// Sends a message of a kind that the proxy does not know, which reads like one that says nothing.
+    ///
+    /// # Errors
+    /// When the stream has ended.
+    pub async fn unknown(&self) -> anyhow::Result<()> {
+        Ok(self.to_proxy.send(Ok(ControlMessage { body: None })).await?)
+    }
+
     /// What the proxy says next, other than reports.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ use super::pace::pace;
 use super::registry::Fleet;
 use super::stream::{Common, Ends, Stream};
 use crate::live::{Live, Published};
-use crate::trust::{self, Peer, Trust};
+use crate::trust::{self, Line, Peer, Trust};
 
 /// What a stream's buffers begin with, in bytes: as much as most messages take. There are thousands.
 const BUFFER: usize = 512;
@@ -94,11 +94,11 @@ impl FleetService {
     /// Starts the task of one stream; its answers.
     fn subscribe(
         &self,
-        peer: Peer,
+        line: Line,
         inbound: Streaming<v1::ProxyMessage>,
     ) -> Result<Response<ReceiverStream<Result<Bytes, Status>>>, Status> {
         let shared = &self.shared;
-        if peer == Peer::Stranger {
+        if line.peer == Peer::Stranger {
             return Err(trust::stranger(shared.trust.turn_away()));
         }
         if shared.ends.drain.is_cancelled() || shared.ends.shutdown.is_cancelled() {
@@ -111,7 +111,7 @@ impl FleetService {
         let stream = Stream::new(
             Arc::clone(&shared.common),
             shared.published.clone(),
-            (shared.trust.clone(), peer),
+            (shared.trust.clone(), line),
             outbound,
             shared.ends.shutdown.child_token(),
         );
@@ -156,9 +156,10 @@ impl StreamingService<v1::ProxyMessage> for Subscribe {
 
     fn call(&mut self, request: Request<Streaming<v1::ProxyMessage>>) -> Self::Future {
         // Whoever comes in another way than through the door is nobody.
-        let peer = request.extensions().get::<Peer>();
-        let peer = peer.cloned().unwrap_or(Peer::Stranger);
-        let answer = self.0.subscribe(peer, request.into_inner());
+        let answer = match request.extensions().get::<Line>().cloned() {
+            Some(line) => self.0.subscribe(line, request.into_inner()),
+            None => Err(trust::stranger(self.0.shared.trust.turn_away())),
+        };
         Box::pin(std::future::ready(answer))
     }
 }

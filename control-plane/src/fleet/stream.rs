@@ -20,7 +20,7 @@ use crate::clock;
 use crate::compile::ViewKey;
 use crate::live::{Published, Versions};
 use crate::measures::Measures;
-use crate::trust::{self, Peer, Standing, Stranger, Trust};
+use crate::trust::{self, Line, Peer, Standing, Stranger, Trust};
 
 /// How often proxies report, in milliseconds.
 const REPORT_INTERVAL_MS: u32 = 1_000;
@@ -50,7 +50,7 @@ pub(super) struct Stream {
     stopwatch: Stopwatch,
     published: watch::Receiver<Arc<Published>>,
     trust: Trust,
-    peer: Peer,
+    line: Line,
     standing: watch::Receiver<Option<Arc<Standing>>>,
     /// What the proxy was last told to trust, and what its updates are signed with.
     told: Option<Arc<Standing>>,
@@ -74,7 +74,7 @@ impl Stream {
     pub(super) fn new(
         common: Arc<Common>,
         published: watch::Receiver<Arc<Published>>,
-        (trust, peer): (Trust, Peer),
+        (trust, line): (Trust, Line),
         outbound: mpsc::Sender<Result<bytes::Bytes, Status>>,
         displaced: CancellationToken,
     ) -> Self {
@@ -87,7 +87,7 @@ impl Stream {
             standing: trust.watch(),
             told: None,
             trust,
-            peer,
+            line,
             outbound,
             id,
             displaced,
@@ -203,7 +203,7 @@ impl Stream {
             stream: self.id,
             holds,
             view,
-            peer: self.peer.clone(),
+            peer: self.line.peer.clone(),
             displace: self.displaced.clone(),
         };
         let fleet = &self.common.fleet;
@@ -222,7 +222,7 @@ impl Stream {
     /// gives it in the place of those that it says.
     async fn identify(&mut self, mut message: v1::ProxyMessage) -> Result<v1::ProxyMessage, Ended> {
         if let Some(proxy_message::Body::Hello(hello)) = &mut message.body {
-            match self.trust.admit(&self.peer, &hello.proxy_id).await {
+            match self.trust.admit(&self.line.peer, &hello.proxy_id).await {
                 Ok(Some(identity)) => hello.labels = trust::overlay(&hello.labels, &identity.labels),
                 Ok(None) => {}
                 Err(reason) => {
@@ -236,7 +236,7 @@ impl Stream {
 
     /// Whether the peer may still be here.
     fn stands(&self) -> Result<(), Stranger> {
-        match &self.peer {
+        match &self.line.peer {
             Peer::Proxy(proxy) => self.trust.check(proxy),
             Peer::Local => Ok(()),
             Peer::Stranger => Err(Stranger::NoCertificate),

@@ -103,28 +103,29 @@ impl Store {
     /// # Errors
     /// When it may not, or the store does not do it.
     pub async fn enrol(&self, joining: &Joining<'_>, now: UnixMillis) -> Result<Identity, EnrolError> {
+        // Whoever has nothing to show must not hold up those who write.
+        let mut session = self.begin(Mode::Read).await?;
+        let looked = labels_of(&mut session, joining, now).await?;
+        session.rollback().await?;
+        looked?;
         let mut session = self.begin(Mode::Write).await?;
         // First of all: whoever else enrols waits here, so nothing that is read below changes.
         let version = next_version(&mut session).await?;
-        let token = join_token::find(&mut session, joining.token).await?;
-        let token = token.filter(|token| token.hash == *joining.hash);
-        let before = find(&mut session, joining.proxy).await?;
-        let judged = judge(joining, token.as_ref(), before.as_ref(), now);
-        let identity = match (judged, token) {
-            (Ok(()), Some(token)) => Identity {
-                proxy: joining.proxy.to_owned(),
-                key: joining.key.to_owned(),
-                labels: token.labels,
-                joined_at: now,
-                not_after: joining.not_after,
-                revoked_at: None,
-                version,
-            },
-            (Ok(()), None) => return Err(JoinRefusal::Unknown.into()),
-            (Err(refusal), _) => {
+        let labels = match labels_of(&mut session, joining, now).await? {
+            Ok(labels) => labels,
+            Err(refusal) => {
                 session.rollback().await?;
                 return Err(refusal.into());
             }
+        };
+        let identity = Identity {
+            proxy: joining.proxy.to_owned(),
+            key: joining.key.to_owned(),
+            labels,
+            joined_at: now,
+            not_after: joining.not_after,
+            revoked_at: None,
+            version,
         };
         let used = JoinTokenUse {
             at: now,
@@ -220,12 +221,24 @@ impl Store {
     }
 }
 
+/// The labels that the proxy gets, or why it gets nothing, as things are in this transaction.
+async fn labels_of(
+    session: &mut Session,
+    joining: &Joining<'_>,
+    now: UnixMillis,
+) -> Result<Result<BTreeMap<String, String>, JoinRefusal>, StoreError> {
+    let token = join_token::find(session, joining.token).await?;
+    let token = token.filter(|token| token.hash == *joining.hash);
+    let before = find(session, joining.proxy).await?;
+    Ok(judge(joining, token, before.as_ref(), now))
+}
+
 fn judge(
     joining: &Joining<'_>,
-    token: Option<&JoinToken>,
+    token: Option<JoinToken>,
     before: Option<&Identity>,
     now: UnixMillis,
-) -> Result<(), JoinRefusal> {
+) -> Result<BTreeMap<String, String>, JoinRefusal> {
     let token = token.ok_or(JoinRefusal::Unknown)?;
     let is_other = |used: &JoinTokenUse| used.proxy != joining.proxy || used.key != joining.key;
     if token.revoked_at.is_some() {
@@ -249,7 +262,7 @@ fn judge(
         {
             Err(JoinRefusal::Taken)
         }
-        Some(_) | None => Ok(()),
+        Some(_) | None => Ok(token.labels),
     }
 }
 

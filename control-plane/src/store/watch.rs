@@ -9,6 +9,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgListener, PgNotification};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::StoreError;
@@ -115,14 +116,19 @@ async fn watch(connection: &Connection) {
 /// Passes on what is heard until the connection or the database is lost.
 async fn heed(connection: &Connection, mut listener: Option<PgListener>) {
     let mut known: Option<Point> = None;
+    // However much is heard: a notification may be lost among others.
+    let mut polls = interval_at(Instant::now() + POLL, POLL);
+    polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        match tokio::time::timeout(POLL, hear(&mut listener)).await {
-            Ok(Some(heard)) => pass_on(connection, &heard),
-            Ok(None) => return,
-            Err(_) => match connection.head().await {
+        tokio::select! {
+            _ = polls.tick() => match connection.head().await {
                 Ok(head) if known.replace(head) == Some(head) => {}
                 Ok(_) => connection.signal(),
                 Err(_) => return,
+            },
+            heard = hear(&mut listener) => match heard {
+                Some(heard) => pass_on(connection, &heard),
+                None => return,
             },
         }
     }

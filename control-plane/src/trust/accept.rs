@@ -18,19 +18,20 @@ use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 use tonic::transport::server::Connected;
 
+use super::lines::{Line, Noted};
 use super::standing::PeerError;
-use super::{Peer, Trust};
+use super::{Peer, Stranger, Trust};
 use crate::clock;
 
 /// Handshakes at a time.
 const MAX_HANDSHAKES: usize = 1_024;
 /// Longest time for the first byte and the handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// Connections at a time of those without a certificate, and how long each may last.
+/// Connections at a time of those without a certificate that stands, and how long each may last.
 const MAX_STRANGERS: usize = 512;
 const STRANGER: Duration = Duration::from_secs(15);
 /// Pause when no connection can be taken, for want of descriptors.
@@ -44,9 +45,12 @@ const TLS: u8 = 22;
 #[derive(Debug)]
 pub struct Connection {
     io: Io,
-    peer: Peer,
-    /// Of one without a certificate.
+    line: Line,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Of one without a certificate, or with one that was revoked.
     stay: Option<Stay>,
+    /// Of one with a certificate.
+    _noted: Option<Noted>,
 }
 
 #[derive(Debug)]
@@ -171,25 +175,35 @@ impl Door {
         }
         if first != [TLS] {
             return match self.plain && is_loopback(from) {
-                true => Ok(Connection {
-                    io: Io::Plain(stream),
-                    peer: Peer::Local,
-                    stay: None,
-                }),
+                true => Ok(self.connection(Io::Plain(stream), Peer::Local, None)),
                 false => Err(Refused::Plain),
             };
         }
         let standing = self.trust.standing().ok_or(Refused::NoAuthority)?;
         let stream = TlsAcceptor::from(standing.server()).accept(stream).await?;
-        let (peer, stay) = match stream.get_ref().1.peer_certificates() {
-            Some(chain) => (Peer::Proxy(standing.proxy(chain, clock::since_1970())?), None),
-            None => (Peer::Stranger, Some(self.stay()?)),
+        let peer = match stream.get_ref().1.peer_certificates() {
+            Some(chain) => Peer::Proxy(standing.proxy(chain, clock::since_1970())?),
+            None => Peer::Stranger,
         };
-        Ok(Connection {
-            io: Io::Tls(Box::new(stream)),
-            peer,
+        let may_stay = match &peer {
+            Peer::Proxy(proxy) => self.trust.check(proxy) != Err(Stranger::Revoked),
+            Peer::Local => true,
+            Peer::Stranger => false,
+        };
+        let stay = if may_stay { None } else { Some(self.stay()?) };
+        Ok(self.connection(Io::Tls(Box::new(stream)), peer, stay))
+    }
+
+    fn connection(&self, io: Io, peer: Peer, stay: Option<Stay>) -> Connection {
+        let line = Line::new(peer);
+        let is_certain = matches!(line.peer, Peer::Proxy(_));
+        Connection {
+            io,
+            cut: Box::pin(line.is_cut().cancelled_owned()),
             stay,
-        })
+            _noted: is_certain.then(|| self.trust.shared.lines.note(line.clone())),
+            line,
+        }
     }
 
     fn stay(&self) -> Result<Stay, Refused> {
@@ -206,10 +220,10 @@ fn is_loopback(address: SocketAddr) -> bool {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = Peer;
+    type ConnectInfo = Line;
 
-    fn connect_info(&self) -> Peer {
-        self.peer.clone()
+    fn connect_info(&self) -> Line {
+        self.line.clone()
     }
 }
 
@@ -219,6 +233,10 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        // HTTP/2 always waits for the other side to say something, so this is asked in time.
+        if self.cut.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         if let Some(stay) = &mut self.stay
             && stay.end.as_mut().poll(cx).is_ready()
         {

@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 
 use super::issue::{self, IssueError};
 use super::token::Presented;
-use super::{Peer, Standing, Stranger, Trust};
+use super::{Line, Peer, Standing, Stranger, Trust};
 use crate::clock;
 use crate::store::{EnrolError, JoinRefusal, Joining, StoreError};
 
@@ -125,7 +125,7 @@ impl Enrolment for EnrolmentService {
     }
 
     async fn renew(&self, request: Request<RenewRequest>) -> Result<Response<Enrolled>, Status> {
-        let peer = request.extensions().get::<Peer>().cloned();
+        let peer = request.extensions().get::<Line>().map(|line| line.peer.clone());
         let outcome = self.renewed(peer, request.into_inner()).await;
         self.answer("renew", outcome)
     }

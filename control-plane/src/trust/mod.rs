@@ -13,11 +13,13 @@ mod directory;
 mod enrolment;
 mod issue;
 mod keeper;
+mod lines;
 mod metrics;
 mod standing;
 mod token;
 mod view;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +33,7 @@ pub use accept::{Connection, incoming};
 pub use authority::RotateError;
 pub use directory::Stranger;
 pub use issue::IssueError;
+pub use lines::Line;
 pub use metrics::TrustCollector;
 pub use standing::StandingError;
 pub use token::NewJoinToken;
@@ -44,6 +47,7 @@ use crate::clock;
 use crate::store::{Identity, Store, StoreError, UnixMillis};
 use directory::Directory;
 use keeper::Keeper;
+use lines::Lines;
 use metrics::Counters;
 
 /// How long the certificates of proxies and control planes are good when nothing else is said.
@@ -72,6 +76,7 @@ struct Shared {
     lifetime: Duration,
     standing: watch::Sender<Option<Arc<Standing>>>,
     directory: Directory,
+    lines: Arc<Lines>,
     counters: Counters,
 }
 
@@ -116,6 +121,7 @@ impl Trust {
                 lifetime,
                 standing: watch::Sender::new(None),
                 directory: Directory::new(),
+                lines: Arc::default(),
                 counters: Counters::default(),
                 store,
             }),
@@ -186,6 +192,12 @@ impl Trust {
     /// Whether the identity of the proxy stands, as far as is known here.
     pub(crate) fn check(&self, proxy: &ProxyPeer) -> Result<(), Stranger> {
         self.shared.directory.judge(proxy, clock::wall())
+    }
+
+    /// Cuts the connections of those who do not stand and did not when this was called `before`; who does not
+    /// stand now.
+    pub(crate) fn sweep(&self, before: &BTreeSet<u64>) -> BTreeSet<u64> {
+        self.shared.lines.sweep(before, |proxy| self.check(proxy))
     }
 
     /// The identity of the proxy. What is not known here may be known to the store: another replica

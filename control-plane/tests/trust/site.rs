@@ -1,6 +1,7 @@
 //! A control plane, and clients with and without certificates.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hyper_util::rt::TokioIo;
@@ -18,6 +19,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, ServerName};
 use tokio_stream::wrappers::ReceiverStream;
@@ -127,14 +129,10 @@ impl Site {
     }
 
     pub(crate) async fn connect(&self, config: ClientConfig) -> Result<Channel, tonic::transport::Error> {
-        let (address, tls) = (self.control.grpc, TlsConnector::from(Arc::new(config)));
+        let (address, config) = (self.control.grpc, Arc::new(config));
         let connector = tower::service_fn(move |_: http::Uri| {
-            let tls = tls.clone();
-            async move {
-                let stream = TcpStream::connect(address).await?;
-                let name = ServerName::try_from("sluice").unwrap();
-                Ok::<_, std::io::Error>(TokioIo::new(tls.connect(name, stream).await?))
-            }
+            let line = line(address, Arc::clone(&config));
+            async move { Ok::<_, std::io::Error>(TokioIo::new(line.await?)) }
         });
         Endpoint::from_static("http://sluice")
             .connect_with_connector(connector)
@@ -145,6 +143,16 @@ impl Site {
         let endpoint = Endpoint::from_shared(format!("http://{}", self.control.grpc)).unwrap();
         endpoint.connect().await.unwrap()
     }
+}
+
+/// A connection on which nothing was said.
+pub(crate) async fn line(
+    address: SocketAddr,
+    config: Arc<ClientConfig>,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("sluice").unwrap();
+    TlsConnector::from(config).connect(name, stream).await
 }
 
 impl Member {

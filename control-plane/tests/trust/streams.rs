@@ -1,14 +1,20 @@
 //! Streams of those with and without certificates.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType};
 use sluice_core::statement_of;
 use sluice_proto::v1::RenewRequest;
 use sluice_proto::v1::control_message::Body;
 use sluice_proto::v1::enrolment_client::EnrolmentClient;
 use sluice_tls::{ALPN_H2, Trust, Verifiers, client_config, proxy_uri};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 use tonic::Code;
 
-use crate::site::{Site, control_name, identity, request, subscribe};
+use crate::site::{Member, Site, control_name, identity, line, request, subscribe};
 
 #[tokio::test]
 async fn whoever_has_no_certificate_may_join_and_nothing_else() {
@@ -93,6 +99,22 @@ async fn a_revoked_proxy_is_cut_off_and_told_why_and_does_not_get_in_again() {
     assert_eq!(end.code(), Code::PermissionDenied, "{end}");
     let again = subscribe(channel, "edge-1", &[]).await.err().unwrap();
     assert_eq!(again.code(), Code::PermissionDenied);
+}
+
+#[tokio::test]
+async fn a_revoked_proxy_keeps_no_connection_either_though_nothing_runs_on_it() {
+    let site = Site::start().await;
+    let (good, bad) = (site.member("edge-1", &[]).await, site.member("edge-2", &[]).await);
+    let open = |member: &Member| line(site.control.grpc, Arc::new(member.config()));
+    let (mut stays, mut before) = (open(&good).await.unwrap(), open(&bad).await.unwrap());
+    let now = sluice_control::clock::wall();
+    assert!(site.store.revoke_identity("edge-2", "test", now).await.unwrap());
+    // Two looks for whose certificates do not stand are 10 s at most.
+    let ended = async |line: &mut TlsStream<TcpStream>| while line.read_u8().await.is_ok() {};
+    let cut = tokio::time::timeout(Duration::from_secs(20), ended(&mut before));
+    assert!(cut.await.is_ok(), "the connection of a revoked proxy stays");
+    let alive = tokio::time::timeout(Duration::ZERO, ended(&mut stays));
+    assert!(alive.await.is_err(), "and another one's was cut");
 }
 
 #[tokio::test]

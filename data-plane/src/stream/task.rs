@@ -255,3 +255,90 @@ impl Link {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sluice_model::{Digest, HistoryId, Position, Revision};
+    use sluice_proto::v1::control_message;
+
+    use super::super::Held;
+    use super::*;
+
+    fn applied() -> Outcome {
+        let held = Held {
+            history: HistoryId([7; 16]),
+            position: Position {
+                revision: Revision(1),
+                config: Digest::of(b"config"),
+                runtime: Digest::EMPTY,
+            },
+            listeners: vec![],
+        };
+        Outcome::Applied { held, build_us: 1 }
+    }
+
+    /// A stream that is as good as gone: its messages are not taken, and nothing comes.
+    fn deaf() -> Link {
+        Link::Up {
+            address: 0,
+            outbound: mpsc::channel(1).0,
+            inbound: Box::pin(stream::pending()),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_proxy_whose_acknowledgement_cannot_be_sent_connects_again() {
+        let identity = Identity {
+            id: "edge-1".into(),
+            labels: vec![],
+            admin: "127.0.0.1:9000".into(),
+            instance: [1; 16],
+        };
+        let clock = Clock::start();
+        let mut task = Task {
+            machine: Machine::new(identity, 1, false),
+            control: vec!["127.0.0.1:1".to_owned()],
+            clock,
+            random: Random::seeded(),
+            link: Link::Down,
+            streams: 0,
+            verifiers: None,
+        };
+        let (updates, mut orders) = mpsc::channel(1);
+        let (_built, outcomes) = mpsc::channel(1);
+        let (_told, reports) = mpsc::channel(1);
+        let (status, seen) = watch::channel(Status::default());
+        let channels = Channels {
+            updates,
+            outcomes,
+            reports,
+            status,
+            credentials: Credentials::open("edge-1", None, None),
+        };
+        task.handle(Event::Time, &channels).await;
+        assert!(matches!(task.link, Link::Connecting(..)));
+        let (outbound, mut said) = mpsc::channel(4);
+        task.link = Link::Up {
+            address: 0,
+            outbound,
+            inbound: Box::pin(stream::pending()),
+        };
+        task.handle(Event::Connected, &channels).await;
+        assert!(said.recv().await.is_some(), "its hello");
+        for body in [
+            control_message::Body::Welcome(v1::Welcome::default()),
+            control_message::Body::Update(v1::Update::default()),
+        ] {
+            task.handle(Event::Received(body), &channels).await;
+        }
+        assert!(orders.recv().await.is_some() && seen.borrow().control.is_some());
+
+        task.link = deaf();
+        task.handle(Event::Built(applied()), &channels).await;
+        assert!(matches!(task.link, Link::Down) && seen.borrow().control.is_none());
+        let at = task.machine.wake_at().expect("it never connects again");
+        let moment = Moment { now: at, random: 0 };
+        let next = task.machine.on(Event::Time, moment);
+        assert!(matches!(next[..], [Action::Connect(0)]), "{next:?}");
+    }
+}

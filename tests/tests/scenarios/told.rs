@@ -52,6 +52,23 @@ async fn another_history_replaces_what_is_held_even_with_a_lower_number() {
     assert_eq!(proxy.config().await.unwrap().revision, 3);
 }
 
+/// A control plane may be newer than its proxies.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_of_an_unknown_kind_is_passed_over_and_the_stream_goes_on() {
+    let upstream = Upstream::echo("web").await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let mut control = FakeControl::start().await.unwrap();
+    let proxy = proxy(&control, &directory).await;
+    let mut stream = control.subscribed([1; 16]).await.unwrap();
+    stream.unknown().await.unwrap();
+    let table = table(upstream.address);
+    stream.update(full([1; 16], 1, &table)).await.unwrap();
+    stream.unknown().await.unwrap();
+    acked(&mut stream, 1).await;
+    let address = proxy.listening(LISTENER, 1, SOON).await.unwrap();
+    assert_eq!(served_by(address, HOST).await.unwrap(), "web");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn traffic_is_reported_to_the_last_request_and_health_from_the_first_report() {
     const REQUESTS: u64 = 50;
