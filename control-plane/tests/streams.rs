@@ -387,3 +387,38 @@ async fn a_newcomer_starts_at_what_was_good_also_after_a_restart_of_the_control_
     let _third = starts_at_the_good_one(&control, "third").await;
     control.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_newcomer_that_refuses_what_is_newest_is_sent_what_others_accepted_before() {
+    let control = Control::start(config()).await.unwrap();
+    let mut old = Proxy::join(control.grpc, "old", 1).await;
+    old.step().await;
+    for (number, name) in [(1, "one"), (2, "two")] {
+        write(&control, backend(name)).await;
+        old.step().await;
+        applied(&control, Revision(number), 1).await;
+    }
+    let mut newcomer = Proxy::join(control.grpc, "new", 2).await;
+    assert_eq!(refuse(&mut newcomer).await, 2, "all of the fleet run it");
+    newcomer.step().await;
+    assert_eq!(newcomer.snapshot.position().revision, Revision(1));
+    let receipt = |revision| {
+        let (published, now) = (control.live().published(), tokio::time::Instant::now());
+        control.fleet().receipt(Revision(revision), &published, now)
+    };
+    let accepted = async {
+        let mut pause = tokio::time::interval(Duration::from_millis(20));
+        while receipt(1).applied < 2 {
+            pause.tick().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, accepted).await.expect("accepted");
+    assert_eq!(receipt(2).refused_count, 1, "it runs what is before that");
+    write(&control, backend("three")).await;
+    for proxy in [&mut old, &mut newcomer] {
+        proxy.step().await;
+        assert_eq!(proxy.snapshot.position().revision, Revision(3));
+    }
+    applied(&control, Revision(3), 2).await;
+    control.shutdown().await;
+}

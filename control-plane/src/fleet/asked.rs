@@ -113,12 +113,7 @@ impl Known {
     fn due(&mut self, published: &Published, now: Instant) -> Vec<Revision> {
         self.observe(published, now);
         let (history, head) = (published.version.history, published.revision());
-        let own = self.members.values();
-        let away = self
-            .peers
-            .present(now)
-            .flat_map(|peer| peer.visible().map(|(_, member)| member));
-        let live = own.chain(away).filter(|member| member.is_live(now));
+        let live = self.all_members(now).filter(|member| member.is_live(now));
         // What the last of them has, all have; of an empty fleet nobody has anything.
         let all_have = live.map(|member| member.revision_in(history)).min().flatten();
         let mut due = Vec::new();

@@ -20,6 +20,25 @@ const RESOURCE: usize = 512;
 #[derive(Clone, Debug)]
 pub(super) struct Turns(Arc<Semaphore>);
 
+/// What one stream has asked for and not got yet, and the turn that it has.
+#[derive(Debug, Default)]
+pub(super) struct Awaited {
+    /// What the proxy says it has, until that is found or not.
+    sought: Option<(HistoryId, Position)>,
+    /// Whether it is being looked for.
+    seeking: bool,
+    turn: Turn,
+}
+
+/// Whether a stream may send a whole snapshot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Turn {
+    #[default]
+    Unasked,
+    Asked,
+    Mine,
+}
+
 /// The errands of one stream.
 #[derive(Default)]
 pub(super) struct Errands {
@@ -38,6 +57,48 @@ impl Turns {
         let kib = (resources * RESOURCE).div_ceil(1024).clamp(1, WHOLE_KIB);
         let kib = u32::try_from(kib).unwrap_or(u32::MAX);
         self.0.acquire_many_owned(kib).await.ok()
+    }
+}
+
+impl Awaited {
+    /// The proxy says that it has this, which is not known here.
+    pub(super) fn seek(&mut self, holds: Option<(HistoryId, Position)>) {
+        self.sought = holds;
+    }
+
+    /// What has to be found, or not, before anything is sent.
+    pub(super) fn sought(&self) -> Option<(HistoryId, Position)> {
+        self.sought
+    }
+
+    /// Whether it is not being looked for yet; it is from now on.
+    pub(super) fn begin_to_seek(&mut self) -> bool {
+        !std::mem::replace(&mut self.seeking, true)
+    }
+
+    /// It was found, or cannot be.
+    pub(super) fn found(&mut self) {
+        self.sought = None;
+    }
+
+    /// Whether the turn was not asked for yet; it is from now on.
+    pub(super) fn ask_for_turn(&mut self) -> bool {
+        std::mem::replace(&mut self.turn, Turn::Asked) == Turn::Unasked
+    }
+
+    pub(super) fn take_turn(&mut self) {
+        self.turn = Turn::Mine;
+    }
+
+    pub(super) fn has_turn(&self) -> bool {
+        self.turn == Turn::Mine
+    }
+
+    /// Nothing is on its way: whoever is next may have the turn.
+    pub(super) fn pass_turn_on(&mut self) {
+        if self.turn == Turn::Mine {
+            self.turn = Turn::Unasked;
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! refused is not for a process that has nothing else to serve from.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeBounds;
 use std::sync::Arc;
 
 use sluice_model::{HistoryId, Revision};
@@ -50,30 +51,35 @@ impl Verdicts {
 
     /// A proxy of this view refused `revision`, and not for a fault of its own.
     pub(super) fn refused(&mut self, view: &ViewKey, history: HistoryId, revision: Revision) {
+        self.of(history, view).refuse(revision);
+    }
+
+    /// What the store has of this view. Whether the version that was good is not known, nor one after it.
+    pub(super) fn hear(&mut self, view: &ViewKey, history: HistoryId, fallback: Fallback) -> bool {
         let verdict = self.of(history, view);
-        verdict.refused.insert(revision);
-        while verdict.refused.len() > KEPT {
-            verdict.refused.pop_first();
-        }
+        verdict.refuse(Revision(fallback.refused));
+        let mut since = verdict.accepted.range(Revision(fallback.good)..);
+        !since.any(|(revision, _)| !verdict.refused.contains(revision))
     }
 
     /// What was good for this view before, as the store has it.
     pub(super) fn adopt(&mut self, view: &ViewKey, fallback: Fallback, version: Arc<Version>) {
         let verdict = self.of(version.history, view);
         verdict.accept(Revision(fallback.good), version);
-        verdict.refused.insert(Revision(fallback.refused));
+        verdict.refuse(Revision(fallback.refused));
     }
 
-    /// The newest version of this view that was accepted and is good: one that was refused, too, is
-    /// when `is_usual` says that most run it.
+    /// The newest version of this view `among` those that were accepted which is good: one that was
+    /// refused, too, is when `is_usual` says that most run it.
     pub(super) fn good(
         &self,
         view: &ViewKey,
         history: HistoryId,
+        among: impl RangeBounds<Revision>,
         is_usual: impl Fn(Revision) -> bool,
     ) -> Option<&Arc<Version>> {
         let verdict = self.views.get(view).filter(|_| self.history == Some(history))?;
-        let newest_first = verdict.accepted.iter().rev();
+        let newest_first = verdict.accepted.range(among).rev();
         let mut good =
             newest_first.filter(|(revision, _)| !verdict.refused.contains(revision) || is_usual(**revision));
         good.next().map(|(_, version)| version)
@@ -86,16 +92,11 @@ impl Verdicts {
         is_usual: impl Fn(&ViewKey, Revision) -> bool,
     ) -> BTreeMap<ViewKey, Fallback> {
         let fallback = |(view, verdict): (&ViewKey, &Verdict)| {
-            let good = self.good(view, history, |revision| is_usual(view, revision))?;
+            let good = self.good(view, history, .., |revision| is_usual(view, revision))?;
             let (good, refused) = (good.position.revision.0, verdict.refused.last()?.0);
             (good < refused).then(|| (view.clone(), Fallback { good, refused }))
         };
         self.views.iter().filter_map(fallback).collect()
-    }
-
-    /// Whether anything is known of the view by itself.
-    pub(super) fn knows(&self, view: &ViewKey, history: HistoryId) -> bool {
-        self.history == Some(history) && self.views.contains_key(view)
     }
 
     /// Lets go of views that `is_kept` does not know any more, unless a refusal still stands.
@@ -122,6 +123,12 @@ impl Verdict {
         self.accepted.insert(revision, version);
         while self.accepted.len() > KEPT {
             self.accepted.pop_first();
+        }
+    }
+    fn refuse(&mut self, revision: Revision) {
+        self.refused.insert(revision);
+        while self.refused.len() > KEPT {
+            self.refused.pop_first();
         }
     }
 }

@@ -97,25 +97,35 @@ impl Keeper {
             .map(|(view, fallback)| (ViewKey::from(view.as_str()), *fallback))
             .collect();
         for (view, fallback) in news {
-            // To make the old version is to compile everything.
-            if self.fleet.knows(&view, published.version.history) {
+            if !self.fleet.lacks(&view, fallback, &published) {
                 continue;
             }
-            let Some(world) = self.live.world_at(Revision(fallback.good)).await? else {
-                continue;
+            let good = Revision(fallback.good);
+            let recent = published.first_of(&view, published.version.history, good);
+            let version = match recent {
+                Some(version) => Some(Arc::clone(version)),
+                None => self.make(&view, good).await?,
             };
-            let of_view = view.clone();
-            let made = move || {
-                let snapshot = world.snapshot_of(&of_view).ok()?;
-                Some(Arc::new(Version::of(&world, &snapshot, Instant::now())))
-            };
-            // It only fails to run when the runtime goes down.
-            if let Ok(Some(version)) = tokio::task::spawn_blocking(made).await {
+            if let Some(version) = version {
                 self.fleet.adopt(&view, fallback, version);
             }
         }
         self.read = found;
         Ok(())
+    }
+
+    /// An old version of a view, which is to compile everything.
+    async fn make(&self, view: &ViewKey, revision: Revision) -> Result<Option<Arc<Version>>, StoreError> {
+        let Some(world) = self.live.world_at(revision).await? else {
+            return Ok(None);
+        };
+        let view = view.clone();
+        let made = move || {
+            let snapshot = world.snapshot_of(&view).ok()?;
+            Some(Arc::new(Version::of(&world, &snapshot, Instant::now())))
+        };
+        // It only fails to run when the runtime goes down.
+        Ok(tokio::task::spawn_blocking(made).await.ok().flatten())
     }
 
     /// Stores each receipt when it is complete, or when a newer revision leaves it behind: one row

@@ -12,27 +12,25 @@
 //! - An update starts from what the proxy acknowledged. What it says it holds when it comes may be
 //!   older than what is in memory: then that is looked for first.
 //! - When that is not found everything is sent, and for that the stream waits for its turn: whole
-//!   snapshots are large, and a fleet comes all at once.
-//! - What is refused is sent exactly once: the config of that revision is parked until the revision
-//!   changes. Endpoints go on moving meanwhile, on the config that the proxy has; but only those
-//!   that the refused revision did not change itself, so that it is not applied by half.
+//!   snapshots are large, and a fleet comes all at once ([`Awaited`]).
+//! - What is refused is not sent again ([`Parking`]).
 //! - A proxy whose labels are others now, or match other selectors, moves to another view: with a
 //!   difference, like to another version. What it refused in the one is not parked in the other.
 //! - A proxy that holds nothing starts at what others accepted, and goes on from there.
-//! - A proxy that refuses for a local fault keeps what it was sent and tries by itself. Nothing is
-//!   parked then: what comes next takes the place of what it tries.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_core::position_from_wire;
-use sluice_intent::Labels;
-use sluice_model::{Code, HistoryId, Key, Position, Revision};
+use sluice_model::{Code, HistoryId, Position, Revision};
 use sluice_proto::v1::{self, proxy_message::Body};
 use tokio::time::Instant;
 
+use super::errand::Awaited;
+use super::parking::{Parked, Parking};
+use super::viewer::Viewer;
 use crate::compile::ViewKey;
-use crate::live::{self, Published, Version};
+use crate::live::{Published, Version};
 
 /// Longest wait for the Hello.
 const HELLO: Duration = Duration::from_secs(10);
@@ -51,6 +49,8 @@ pub(super) enum Event {
     /// A whole snapshot may be sent: the answer to [`Action::Queue`]. The turn lasts for as long as
     /// [`Machine::has_turn`] says so.
     Turn,
+    /// What others accepted before what the proxy refused: the answer to [`Action::Retreat`].
+    Before(Option<Arc<Version>>),
     Published(Arc<Published>),
     /// A deadline may have passed.
     Tick,
@@ -75,6 +75,8 @@ pub(super) enum Action {
     Find(HistoryId, Position),
     /// Wait for the turn to send everything, which is about that many resources.
     Queue(usize),
+    /// Look for what others accepted before this revision, for a proxy that refused it and has nothing.
+    Retreat(Parked),
     Send {
         base: Option<Arc<Version>>,
         target: Arc<Version>,
@@ -93,13 +95,6 @@ pub(super) enum Fact {
     Viewed(ViewKey),
     Reported(Box<v1::Report>),
     Left,
-}
-
-/// A revision whose config is not sent again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Parked {
-    pub(super) history: HistoryId,
-    pub(super) revision: Revision,
 }
 
 /// Why a stream is ended from this side.
@@ -124,42 +119,19 @@ enum Phase {
     Admitted,
 }
 
-/// Whether this stream may send a whole snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
-    Unasked,
-    Asked,
-    Mine,
-}
-
 #[derive(Debug)]
 pub(super) struct Machine {
     published: Arc<Published>,
     phase: Phase,
-    proxy: String,
-    /// What it says of itself.
-    labels: Labels,
-    view: ViewKey,
-    /// The publication's, when the view was looked up.
-    membership: u64,
+    viewer: Viewer,
     /// What the proxy has, as far as that is known here.
     held: Option<Arc<Version>>,
-    /// What it says it has, until that is found or not.
-    sought: Option<(HistoryId, Position)>,
-    /// Whether it is being looked for.
-    seeking: bool,
-    turn: Turn,
+    awaited: Awaited,
     /// What the proxy says it has.
     said: Option<(HistoryId, Revision)>,
     in_flight: Option<Arc<Version>>,
-    /// What the proxy tries by itself to apply.
-    waiting: Option<Arc<Version>>,
-    /// What it refused last, and will not be sent again.
-    refused: Option<Arc<Version>>,
-    parked: Option<Parked>,
-    /// The step that was refused: from, and to.
-    refused_step: Option<(Arc<Version>, Arc<Version>)>,
-    /// Where a proxy that holds nothing starts.
+    parking: Parking,
+    /// Where a proxy that holds nothing goes next.
     first: Option<Arc<Version>>,
     deadline: Option<Instant>,
 }
@@ -167,22 +139,14 @@ pub(super) struct Machine {
 impl Machine {
     pub(super) fn new(published: Arc<Published>, now: Instant) -> Self {
         Self {
-            membership: published.membership(),
             published,
             phase: Phase::Silent,
-            proxy: String::new(),
-            labels: Labels::default(),
-            view: ViewKey::default(),
+            viewer: Viewer::default(),
             held: None,
-            sought: None,
-            seeking: false,
-            turn: Turn::Unasked,
+            awaited: Awaited::default(),
             said: None,
             in_flight: None,
-            waiting: None,
-            refused: None,
-            parked: None,
-            refused_step: None,
+            parking: Parking::default(),
             first: None,
             deadline: Some(now + HELLO),
         }
@@ -195,7 +159,7 @@ impl Machine {
 
     /// Whether a whole snapshot is on its way, or about to be.
     pub(super) fn has_turn(&self) -> bool {
-        self.turn == Turn::Mine
+        self.awaited.has_turn()
     }
 
     pub(super) fn on(&mut self, event: Event, now: Instant) -> Vec<Action> {
@@ -207,7 +171,11 @@ impl Machine {
                 Ok(Vec::new())
             }
             Event::Turn => {
-                self.turn = Turn::Mine;
+                self.awaited.take_turn();
+                Ok(Vec::new())
+            }
+            Event::Before(version) => {
+                self.first = version;
                 Ok(Vec::new())
             }
             Event::Published(published) => {
@@ -219,8 +187,8 @@ impl Machine {
         match result {
             Ok(mut actions) => {
                 actions.extend(self.next_update(now));
-                if self.turn == Turn::Mine && self.in_flight.is_none() {
-                    self.turn = Turn::Unasked;
+                if self.in_flight.is_none() {
+                    self.awaited.pass_turn_on();
                 }
                 actions
             }
@@ -255,54 +223,40 @@ impl Machine {
         self.deadline = None;
         self.said = holds.map(|(history, position)| (history, position.revision));
         self.held = holds.and_then(|(history, position)| self.published.find(history, position).cloned());
-        self.sought = holds.filter(|_| self.held.is_none());
-        let labels = hello.labels.iter();
-        self.labels = live::readable(labels.map(|label| (&*label.name, &*label.value)));
-        self.proxy.clone_from(&hello.proxy_id);
-        self.view = self.published.view_of(&self.proxy, &self.labels);
-        self.membership = self.published.membership();
-        Ok(vec![Action::Join(Box::new(hello), holds, self.view.clone())])
+        self.awaited.seek(holds.filter(|_| self.held.is_none()));
+        self.viewer = Viewer::new(&hello, &self.published);
+        let view = self.viewer.view().clone();
+        Ok(vec![Action::Join(Box::new(hello), holds, view)])
     }
 
     /// Finds out whether the proxy has another view now.
     fn look_up_view(&mut self) -> Option<Action> {
-        let membership = self.published.membership();
-        if self.phase == Phase::Silent || self.membership == membership {
+        if self.phase == Phase::Silent || !self.viewer.look_up(&self.published) {
             return None;
         }
-        self.membership = membership;
-        let view = self.published.view_of(&self.proxy, &self.labels);
-        if view == self.view {
-            return None;
-        }
-        self.view = view.clone();
-        (self.parked, self.refused, self.refused_step, self.first) = (None, None, None, None);
-        Some(Action::Note(Fact::Viewed(view)))
+        self.first = None;
+        self.parking.clear();
+        Some(Action::Note(Fact::Viewed(self.viewer.view().clone())))
     }
 
     fn admitted(&mut self, Admitted { parked, first }: Admitted) -> Vec<Action> {
         self.phase = Phase::Admitted;
-        self.parked = parked;
         self.first = first;
-        self.find_refused_step();
+        if let Some(parked) = parked {
+            let version = parked.version(self.viewer.view(), &self.published);
+            self.parking.resume(parked, self.held.as_ref(), version.as_ref());
+        }
         vec![Action::Welcome]
     }
 
     fn found(&mut self, found: Option<Arc<Version>>) {
-        self.sought = None;
-        if self.held.is_none() {
-            self.held = found;
-            self.find_refused_step();
+        self.awaited.found();
+        if self.held.is_none()
+            && let Some(found) = found
+        {
+            self.parking.found(&found);
+            self.held = Some(found);
         }
-    }
-
-    fn find_refused_step(&mut self) {
-        let first_of = |parked: Parked| {
-            self.published
-                .first_of(&self.view, parked.history, parked.revision)
-        };
-        let refused = self.parked.and_then(first_of);
-        self.refused_step = self.held.clone().zip(refused.cloned());
     }
 
     fn ack(&mut self, ack: v1::Ack) -> Result<Vec<Action>, Closed> {
@@ -311,9 +265,9 @@ impl Machine {
         let is_it = |version: &mut Arc<Version>| version.history == history && version.position == position;
         if let Some(target) = self.in_flight.take_if(is_it) {
             self.deadline = None;
-            self.waiting = None;
+            self.parking.stop_waiting();
             self.hold(target);
-        } else if let Some(target) = self.waiting.take_if(is_it) {
+        } else if let Some(target) = self.parking.take_waiting(history, position) {
             self.hold(target);
         } else if !self.held.as_mut().is_some_and(is_it) {
             self.held = self.published.find(history, position).cloned();
@@ -325,15 +279,8 @@ impl Machine {
         ))])
     }
 
-    /// The proxy has `version`: nothing before it is parked any more.
     fn hold(&mut self, version: Arc<Version>) {
-        let (history, revision) = (version.history, version.position.revision);
-        self.parked = self
-            .parked
-            .filter(|parked| parked.history == history && parked.revision > revision);
-        if self.parked.is_none() {
-            self.refused = None;
-        }
+        self.parking.hold(&version);
         self.held = Some(version);
     }
 
@@ -342,12 +289,12 @@ impl Machine {
         let is_it = |version: &mut Arc<Version>| version.history == history && version.position == position;
         let Some(target) = self.in_flight.take_if(is_it) else {
             // What a proxy tries again and again may fail in another way than before.
-            let again = self.waiting.as_mut().is_some_and(is_it) || self.refused.as_mut().is_some_and(is_it);
+            let again = self.parking.has(history, position);
             let fact = Action::Note(Fact::Refused(Box::new(nack), history, position.revision));
             return Ok(again.then_some(fact).into_iter().collect());
         };
         self.deadline = None;
-        self.waiting = None;
+        self.parking.stop_waiting();
         let wrong_base = nack
             .violations
             .iter()
@@ -356,32 +303,15 @@ impl Machine {
             // Not the content is refused, only the way there: everything is sent.
             return Ok(Vec::new());
         }
-        if nack.retrying {
-            self.waiting = Some(target);
-        } else {
-            self.refuse(target);
+        match nack.retrying {
+            true => self.parking.wait(target),
+            false => self.parking.refuse(target, self.held.as_ref()),
         }
         Ok(vec![Action::Note(Fact::Refused(
             Box::new(nack),
             history,
             position.revision,
         ))])
-    }
-
-    fn refuse(&mut self, target: Arc<Version>) {
-        let config = target.position.config;
-        let config_is_new = self
-            .held
-            .as_ref()
-            .is_none_or(|held| held.position.config != config);
-        if config_is_new {
-            self.parked = Some(Parked {
-                history: target.history,
-                revision: target.position.revision,
-            });
-            self.refused_step = self.held.clone().zip(Some(Arc::clone(&target)));
-        }
-        self.refused = Some(target);
     }
 
     fn tick(&self, now: Instant) -> Result<Vec<Action>, Closed> {
@@ -397,31 +327,31 @@ impl Machine {
         if self.phase != Phase::Admitted || self.in_flight.is_some() {
             return None;
         }
-        if let Some((history, position)) = self.sought {
+        if let Some(sought) = self.awaited.sought() {
             // What is found is of a view that is made.
-            let can_begin = !self.seeking && self.published.view(&self.view).is_some();
-            self.seeking |= can_begin;
-            return can_begin.then_some(Action::Find(history, position));
+            let can_begin = self.published.view(self.viewer.view()).is_some();
+            let (history, position) = sought;
+            return (can_begin && self.awaited.begin_to_seek()).then_some(Action::Find(history, position));
         }
-        let target = self.start().or_else(|| self.target())?;
+        let latest = self.published.view(self.viewer.view())?;
+        let target = self.start(latest);
+        let Some(target) = target.or_else(|| self.parking.target(latest, self.held.as_ref())) else {
+            return self.retreat();
+        };
         let is_ahead = |(history, revision)| history == target.history && revision > target.position.revision;
         if self.said.is_some_and(is_ahead) {
             return None;
         }
-        let is_target =
-            |version: &Arc<Version>| version.history == target.history && version.position == target.position;
-        if [&self.held, &self.waiting, &self.refused]
-            .into_iter()
-            .flatten()
-            .any(is_target)
-        {
+        let (history, position) = (target.history, target.position);
+        let is_held = |held: &Arc<Version>| held.history == history && held.position == position;
+        if self.held.as_ref().is_some_and(is_held) || self.parking.has(history, position) {
             return None;
         }
         // Nothing of another history can be a base.
         let base = self.held.clone().filter(|base| base.history == target.history);
-        if base.is_none() && self.turn != Turn::Mine {
-            let asked = std::mem::replace(&mut self.turn, Turn::Asked) == Turn::Asked;
-            return (!asked).then(|| Action::Queue(target.resources.len()));
+        if base.is_none() && !self.awaited.has_turn() {
+            let resources = target.resources.len();
+            return self.awaited.ask_for_turn().then_some(Action::Queue(resources));
         }
         self.first = None;
         self.in_flight = Some(Arc::clone(&target));
@@ -429,28 +359,17 @@ impl Machine {
         Some(Action::Send { base, target })
     }
 
-    /// Where the proxy starts, once: whatever becomes of it, then it goes on like all.
-    fn start(&self) -> Option<Arc<Version>> {
+    /// Where a proxy that has nothing goes, once: whatever becomes of it, then it goes on like all.
+    fn start(&self, latest: &Version) -> Option<Arc<Version>> {
         let first = self.first.as_ref()?;
-        let latest = self.published.view(&self.view)?;
         (self.held.is_none() && first.history == latest.history).then(|| Arc::clone(first))
     }
 
-    /// Where the proxy should be: at the newest version of its view, unless it refused the config of
-    /// that. Nowhere else while its view is being made.
-    fn target(&self) -> Option<Arc<Version>> {
-        let latest = self.published.view(&self.view)?;
-        let newest = Parked {
-            history: latest.history,
-            revision: latest.position.revision,
-        };
-        if self.parked != Some(newest) {
-            return Some(Arc::clone(latest));
-        }
-        let held = self.held.as_ref().filter(|held| held.history == latest.history)?;
-        let (from, to) = self.refused_step.as_ref()?;
-        let untouched = |key: &Key| from.resources.get(key) == to.resources.get(key);
-        held.with_runtime_of(latest, untouched).map(Arc::new)
+    /// Goes back from what is refused, if the proxy has nothing at all.
+    fn retreat(&mut self) -> Option<Action> {
+        let has_nothing = self.held.is_none() && self.said.is_none();
+        let refused = has_nothing.then(|| self.parking.retreat()).flatten();
+        refused.map(Action::Retreat)
     }
 }
 

@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use sluice_intent::Labels;
 use sluice_model::{HistoryId, Position, Revision};
 use sluice_proto::v1;
 use sluice_tls::ProxyPeer;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::machine::Parked;
+use super::refusal::Refused;
 use super::registry::{Joining, StreamId};
 use super::telemetry::Telemetry;
 use crate::compile::ViewKey;
+use crate::live;
 use crate::store::UnixMillis;
 use crate::trust::Peer;
 
@@ -22,10 +24,6 @@ pub(super) const LEASE: Duration = Duration::from_secs(15);
 const MAX_NAME: usize = 253;
 const MAX_LABELS: usize = 64;
 const MAX_LISTENERS: usize = 4_096;
-/// Violations of a refusal that are kept.
-const MAX_VIOLATIONS: usize = 100;
-/// Longest text of a violation that is kept, in bytes.
-const MAX_TEXT: usize = 1_024;
 
 /// One proxy.
 #[derive(Debug)]
@@ -56,19 +54,6 @@ pub(super) struct Member {
     pub(super) displaced: u64,
     pub(super) refusal: Option<Refused>,
     pub(super) telemetry: Telemetry,
-}
-
-/// What a proxy refused last, until it applies something.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Refused {
-    pub(super) history: HistoryId,
-    pub(super) revision: Revision,
-    /// When it refused that first, by the clock of the replica that heard it; unknown of a replica that
-    /// is older than this field.
-    pub(super) at: Option<UnixMillis>,
-    pub(super) violations: Vec<v1::Violation>,
-    /// It keeps the candidate and tries again by itself.
-    pub(super) retrying: bool,
 }
 
 impl Member {
@@ -118,6 +103,11 @@ impl Member {
         }
     }
 
+    /// Its labels, as far as they are such.
+    pub(super) fn readable_labels(&self) -> Labels {
+        live::readable(self.labels.iter().map(|(name, value)| (&**name, &**value)))
+    }
+
     /// Goes on where it was on another replica, as that tells of it. A process that came in its place
     /// displaced it there.
     pub(super) fn take_over(&mut self, elsewhere: &Self) {
@@ -149,52 +139,6 @@ impl Member {
         self.holds
             .filter(|(held, _)| *held == history)
             .map(|(_, position)| position.revision)
-    }
-}
-
-impl Refused {
-    /// The config that is not to be sent again; none while the proxy tries by itself.
-    pub(super) fn parked(&self) -> Option<Parked> {
-        (!self.retrying).then_some(Parked {
-            history: self.history,
-            revision: self.revision,
-        })
-    }
-
-    pub(super) fn new(nack: v1::Nack, history: HistoryId, revision: Revision, at: UnixMillis) -> Self {
-        let mut violations = nack.violations;
-        violations.truncate(MAX_VIOLATIONS);
-        for violation in &mut violations {
-            for text in [
-                &mut violation.resource,
-                &mut violation.field,
-                &mut violation.message,
-            ] {
-                text.truncate(text.floor_char_boundary(MAX_TEXT));
-            }
-        }
-        Self {
-            history,
-            revision,
-            at: Some(at),
-            violations,
-            retrying: nack.retrying,
-        }
-    }
-
-    /// Whether it says the same, whenever that was.
-    pub(super) fn says_as(&self, other: &Self) -> bool {
-        let place = |one: &Self| (one.history, one.revision, one.retrying);
-        place(self) == place(other) && self.violations == other.violations
-    }
-
-    /// The same, since the proxy refused this revision first.
-    pub(super) fn since(self, before: Option<&Self>) -> Self {
-        let same = before.filter(|one| (one.history, one.revision) == (self.history, self.revision));
-        Self {
-            at: same.map_or(self.at, |one| one.at),
-            ..self
-        }
     }
 }
 
@@ -231,6 +175,7 @@ pub(super) mod tests {
     use sluice_model::Digest;
 
     use super::*;
+    use crate::fleet::stage;
 
     /// A proxy that connected at `since` and runs that revision.
     pub(in crate::fleet) fn member(since: UnixMillis, held: Option<(HistoryId, Revision)>) -> Member {
@@ -239,26 +184,8 @@ pub(super) mod tests {
             config: Digest::EMPTY,
             runtime: Digest::EMPTY,
         };
-        let joining = Joining {
-            stream: StreamId::of(1),
-            holds: held.map(|(history, revision)| (history, position(revision))),
-            view: ViewKey::default(),
-            peer: Peer::Local,
-            displace: CancellationToken::new(),
-        };
+        let holds = held.map(|(history, revision)| (history, position(revision)));
+        let joining = stage::joining(StreamId::of(1), holds);
         Member::new(&v1::Hello::default(), joining, since, Instant::now())
-    }
-
-    #[test]
-    fn a_revision_that_is_refused_again_is_refused_since_the_first_time() {
-        let refused = |revision, at| {
-            let (nack, history) = (v1::Nack::default(), HistoryId([1; 16]));
-            Refused::new(nack, history, Revision(revision), UnixMillis(at))
-        };
-        let first = refused(7, 100).since(None);
-        let again = refused(7, 900).since(Some(&first));
-        assert_eq!(again.at, Some(UnixMillis(100)));
-        assert_eq!(refused(8, 900).since(Some(&again)).at, Some(UnixMillis(900)));
-        assert!(refused(7, 1).says_as(&refused(7, 2)) && !refused(7, 1).says_as(&refused(8, 1)));
     }
 }

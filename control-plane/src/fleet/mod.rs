@@ -18,19 +18,26 @@ mod leader;
 mod machine;
 mod member;
 mod metrics;
+mod newcomers;
 mod pace;
+mod parking;
 mod parts;
 mod peers;
+mod progress;
 mod receipt;
+mod refusal;
 mod registry;
 mod server;
 mod service;
+#[cfg(test)]
+mod stage;
 mod status;
 mod stopwatch;
 mod stream;
 mod telemetry;
 mod timing;
 mod view;
+mod viewer;
 mod whole;
 
 pub use exchange::Exchange;

@@ -4,6 +4,7 @@
 //! [`v1::Standing`] says where all of them are, which changes with every revision. It names proxies by
 //! their streams, and places once for all proxies in them, so of 10,000 proxies it is some 10 kB.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 
@@ -13,7 +14,8 @@ use sluice_model::{HistoryId, Position};
 use sluice_proto::v1;
 use tokio::time::Instant;
 
-use super::member::{Member, Refused};
+use super::member::Member;
+use super::refusal::{Groups, Refused};
 use super::timing::Timings;
 use crate::store::UnixMillis;
 
@@ -25,7 +27,7 @@ pub(super) const STANDING: &str = "standing";
 pub(super) const ROSTER: &str = "roster/";
 /// Revisions whose times are told; older ones do not change any more.
 const TIMED: usize = 16;
-/// Refusals of different words that are told in full.
+/// Refusals in different words that are told in full.
 const MAX_REFUSALS: usize = 100;
 
 /// The parts that are not as they were told last.
@@ -120,7 +122,7 @@ fn registered(id: &str, member: &Member) -> v1::Registered {
 
 fn standing(members: &BTreeMap<String, Member>, timings: &Timings, now: Instant) -> v1::Standing {
     let mut places: HashMap<(HistoryId, Position), Vec<(u64, u64)>> = HashMap::new();
-    let mut refused: Vec<(&Refused, Vec<Refuser>)> = Vec::new();
+    let mut refusals = Groups::default();
     let mut standing = v1::Standing::default();
     for member in members.values() {
         let stream = member.stream.number();
@@ -128,11 +130,7 @@ fn standing(members: &BTreeMap<String, Member>, timings: &Timings, now: Instant)
             places.entry(place).or_default().push((stream, member.build_us));
         }
         if let Some(refusal) = &member.refusal {
-            let refuser = (stream, refusal.at);
-            match refused.iter_mut().find(|(known, _)| known.says_as(refusal)) {
-                Some((_, refusers)) => refusers.push(refuser),
-                None => refused.push((refusal, vec![refuser])),
-            }
+            refusals.add(refusal.said(), (stream, refusal));
         }
         match (member.broken, member.is_live(now)) {
             (None, _) => {}
@@ -141,10 +139,7 @@ fn standing(members: &BTreeMap<String, Member>, timings: &Timings, now: Instant)
         }
     }
     standing.holdings = places.into_iter().map(holding).collect();
-    let refused = refused.into_iter().enumerate();
-    standing.refused = refused
-        .map(|(index, refusal)| refusal_of(refusal, index < MAX_REFUSALS))
-        .collect();
+    standing.refused = refused(refusals.into_groups());
     let (history, timed) = timings.newest(TIMED);
     standing.history = history.map(|history| history.0.to_vec()).unwrap_or_default();
     standing.timed = timed;
@@ -163,26 +158,45 @@ fn holding(((history, position), mut streams): ((HistoryId, Position), Vec<(u64,
     }
 }
 
-/// The stream of a proxy that refused, and when that was.
-type Refuser = (u64, Option<UnixMillis>);
+/// The stream of a proxy that refused, and what.
+type Refuser<'a> = (u64, &'a Refused);
 
-/// What several proxies refused in the same words. Each did so at its own time, told as the distance
-/// from the first: where a fleet refuses, that is a byte or two.
-fn refusal_of((refused, refusers): (&Refused, Vec<Refuser>), in_full: bool) -> v1::Refused {
-    let times = refusers.iter().filter_map(|(_, at)| *at);
+/// What was refused in the words that most use. The others follow without words, all of a revision
+/// together: who refused and when is told of everybody.
+fn refused(mut same_words: Vec<Vec<Refuser<'_>>>) -> Vec<v1::Refused> {
+    same_words.sort_by_key(|refusers| Reverse(refusers.len()));
+    let others = same_words.split_off(same_words.len().min(MAX_REFUSALS));
+    let mut places = Groups::default();
+    for refuser in others.into_iter().flatten() {
+        places.add(refuser.1.place(), refuser);
+    }
+    let in_full = same_words.iter().filter_map(|refusers| {
+        let (_, said) = refusers.first()?;
+        Some(refused_by(refusers, said.words.violations()))
+    });
+    let places = places.into_groups();
+    let without_words = places.iter().map(|refusers| refused_by(refusers, &[]));
+    in_full.chain(without_words).collect()
+}
+
+/// What several proxies refused in the same words, or in any. Each did so at its own time, told as the
+/// distance from the first: where a fleet refuses, that is a byte or two.
+fn refused_by(refusers: &[Refuser<'_>], violations: &[v1::Violation]) -> v1::Refused {
+    let times = refusers.iter().filter_map(|(_, refused)| refused.at);
     let first = times.min();
     let after = |at: UnixMillis| at.0 - first.map_or(0, |first| first.0) + 1;
-    let violations = match in_full {
-        true => refused.violations.clone(),
-        false => Vec::new(),
-    };
+    let place = refusers.first().map(|(_, refused)| refused.place());
+    let (history, revision, retrying) = place.unwrap_or_default();
     v1::Refused {
-        history: refused.history.0.to_vec(),
-        revision: refused.revision.0,
-        retrying: refused.retrying,
-        violations,
+        history: history.0.to_vec(),
+        revision: revision.0,
+        retrying,
+        violations: violations.to_vec(),
         first_ms: first.map_or(0, |first| first.0),
-        after_ms: refusers.iter().map(|(_, at)| at.map_or(0, after)).collect(),
-        streams: refusers.into_iter().map(|(stream, _)| stream).collect(),
+        after_ms: refusers
+            .iter()
+            .map(|(_, refused)| refused.at.map_or(0, after))
+            .collect(),
+        streams: refusers.iter().map(|(stream, _)| *stream).collect(),
     }
 }

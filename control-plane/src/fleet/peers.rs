@@ -13,10 +13,12 @@ use sluice_tls::{KeyHash, ProxyPeer};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::member::{LEASE, Member, Refused};
+use super::member::{LEASE, Member};
 use super::parts::{ROSTER, STANDING, Unsaid};
+use super::refusal::{Refused, Words};
 use super::registry::{Joining, StreamId};
 use crate::compile::ViewKey;
+use crate::live::Published;
 use crate::store::{PeerRow, Replica, UnixMillis};
 use crate::trust;
 
@@ -36,6 +38,8 @@ pub(super) struct Peers {
     replicas: BTreeMap<String, Peer>,
     /// When the store was heard last. While it does not answer, nobody's silence says anything.
     answered: Option<Instant>,
+    /// What was published when [`Peers::news`] was asked for, unless there is news since.
+    asked: Option<(u64, HistoryId, Revision)>,
 }
 
 /// One other replica.
@@ -68,6 +72,8 @@ pub(super) struct Away {
     roster: String,
     /// Another replica, or this one, has it.
     shadowed: bool,
+    /// The publication's membership when its view was looked up.
+    viewed: Option<u64>,
 }
 
 /// What decides which replica has a proxy that several know: whether its stream stands, then who
@@ -113,7 +119,7 @@ impl Peer {
         for registered in told.proxies {
             let Some(hello) = registered.hello else { continue };
             let since = UnixMillis(registered.since_ms);
-            // Its view follows from its labels, and its stream is not this process's to end.
+            // Its view is looked up when it is asked for, and its stream is not this process's to end.
             let joining = Joining {
                 stream: StreamId::of(registered.stream),
                 holds: None,
@@ -134,6 +140,7 @@ impl Peer {
                 member,
                 roster: roster.to_owned(),
                 shadowed: false,
+                viewed: None,
             };
             self.members.insert(hello.proxy_id, away);
         }
@@ -192,11 +199,12 @@ fn refusals(told: &v1::Refused) -> Vec<(u64, Refused)> {
         let after = after.checked_sub(1)?;
         Some(UnixMillis(told.first_ms.saturating_add(after)))
     };
+    let words = Words::new(told.violations.clone());
     let refused = |after| Refused {
         history,
         revision: Revision(told.revision),
         at: at(after),
-        violations: told.violations.clone(),
+        words: words.clone(),
         retrying: told.retrying,
     };
     let streams = told.streams.iter().zip(after);
@@ -245,6 +253,9 @@ impl Peers {
                 false => now,
             };
             (peer.replica, peer.beat) = (row.replica, row.beat);
+            if !row.parts.is_empty() {
+                self.asked = None;
+            }
             peer.tell(row.parts, now);
             self.replicas.insert(id, peer);
         }
@@ -294,6 +305,24 @@ impl Peers {
             }
         }
         elsewhere
+    }
+
+    /// All proxies that other replicas have, with their views, if anything was told since the last time,
+    /// or published.
+    pub(super) fn news(&mut self, published: &Published) -> impl Iterator<Item = &Member> {
+        let membership = published.membership();
+        let now = (membership, published.version.history, published.revision());
+        let is_news = self.asked.replace(now) != Some(now);
+        let peers = self.replicas.values_mut().filter(move |_| is_news);
+        peers.flat_map(move |peer| {
+            let visible = peer.members.iter_mut().filter(|(_, away)| !away.shadowed);
+            visible.map(move |(id, away)| {
+                if away.viewed.replace(membership) != Some(membership) {
+                    away.member.view = published.view_of(id, &away.member.readable_labels());
+                }
+                &away.member
+            })
+        })
     }
 
     /// The replicas whose proxies count.

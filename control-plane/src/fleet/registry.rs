@@ -1,12 +1,13 @@
-//! All proxies of this control plane, in memory: they say anew who they are when it restarts.
+//! All proxies of this control plane, in memory: they say anew who they are when it restarts. What they
+//! do once they are here is in [`progress`](super::progress), where they start in [`newcomers`](super::newcomers).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sluice_model::{HistoryId, Position, Revision};
+use sluice_model::{HistoryId, Position};
 use sluice_proto::v1;
 use sluice_tls::ProxyPeer;
 use thiserror::Error;
@@ -17,15 +18,16 @@ use tokio_util::sync::CancellationToken;
 use super::dates::Dates;
 use super::good::Verdicts;
 use super::machine::Admitted;
-use super::member::{self, LEASE, Member, Refused};
+use super::member::{self, LEASE, Member};
 use super::metrics::Traffic;
 use super::parts::Unsaid;
 use super::peers::Peers;
+use super::refusal::{Lexicon, Refused};
 use super::timing::Timings;
 use crate::clock;
 use crate::compile::ViewKey;
-use crate::live::{Published, Version};
-use crate::store::{Fallback, Point, Replica, UnixMillis};
+use crate::live::Published;
+use crate::store::{Point, Replica};
 use crate::trust::{Peer, Stranger};
 
 /// Proxies that are known at a time, the lost ones included.
@@ -34,8 +36,6 @@ const MAX_PROXIES: usize = 50_000;
 const RECONNECTS_PER_MS: usize = 4;
 /// For how long the others are told again that a lease ran out.
 const JUST: Duration = Duration::from_secs(3);
-/// Warnings of a proxy that are kept.
-const MAX_WARNINGS: usize = 100;
 
 /// One stream of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -103,16 +103,18 @@ pub struct Fleet {
 pub(super) struct Known {
     pub(super) members: BTreeMap<String, Member>,
     /// The proxy at the other end of each stream.
-    streams: HashMap<StreamId, String>,
+    pub(super) streams: HashMap<StreamId, String>,
     pub(super) timings: Timings,
     pub(super) dates: Dates,
-    verdicts: Verdicts,
+    pub(super) verdicts: Verdicts,
+    /// What was refused, in the words of those who refused.
+    pub(super) words: Lexicon,
     /// What the other replicas tell of their proxies.
     pub(super) peers: Peers,
     /// What they were not told yet.
     pub(super) unsaid: Unsaid,
     /// What a proxy runs that is not published here yet: the store is behind, or has lost it.
-    ahead: Option<Point>,
+    pub(super) ahead: Option<Point>,
     /// Of all proxies together, those that left included: counters never go down.
     pub(super) traffic: Traffic,
 }
@@ -130,6 +132,7 @@ impl Fleet {
                 timings: Timings::default(),
                 dates: Dates::default(),
                 verdicts: Verdicts::default(),
+                words: Lexicon::default(),
                 peers: Peers::default(),
                 unsaid: Unsaid::EVERYTHING,
                 ahead: None,
@@ -165,20 +168,7 @@ impl Fleet {
         self.views.subscribe()
     }
 
-    /// The proxy on `stream` has another view now.
-    pub(super) fn viewed(&self, stream: StreamId, view: ViewKey) {
-        let mut known = self.lock();
-        if let Some((_, member)) = known.find(stream) {
-            member.view = view.clone();
-            member.refusal = None;
-            self.want(view);
-            known.unsaid.standing();
-        }
-        drop(known);
-        self.announce();
-    }
-
-    fn want(&self, view: ViewKey) {
+    pub(super) fn want(&self, view: ViewKey) {
         let is_some = !view.selectors().is_empty();
         self.views.send_if_modified(|views| is_some && views.insert(view));
     }
@@ -252,84 +242,6 @@ impl Fleet {
         Ok(Admitted { parked, first })
     }
 
-    /// The proxy on `stream` runs `target` now.
-    pub(super) fn applied(
-        &self,
-        stream: StreamId,
-        ack: v1::Ack,
-        target: (HistoryId, Position),
-        published: &Published,
-        now: Instant,
-    ) {
-        let mut known = self.lock();
-        known.observe(published, now);
-        let Known {
-            members,
-            streams,
-            timings,
-            verdicts,
-            unsaid,
-            ..
-        } = &mut *known;
-        let Some((id, member)) = find(members, streams, stream) else {
-            return;
-        };
-        unsaid.standing();
-        if ack.listeners != member.listeners || ack.warnings != member.warnings {
-            unsaid.roster(id);
-        }
-        let before = member.holds.replace(target);
-        member.refusal = None;
-        member.build_us = ack.build_us;
-        member.warnings = ack.warnings;
-        member.warnings.truncate(MAX_WARNINGS);
-        if member::are_presentable(&ack.listeners) {
-            member.listeners = ack.listeners;
-        }
-        timings.moved_within(member, before, published, now);
-        let (history, position) = target;
-        let version = || published.find_in(&member.view, history, position).cloned();
-        verdicts.accepted(&member.view, (history, position.revision), version);
-        drop(known);
-        self.announce();
-    }
-
-    /// The proxy on `stream` refused `revision`.
-    pub(super) fn refused(
-        &self,
-        stream: StreamId,
-        nack: v1::Nack,
-        (history, revision): (HistoryId, Revision),
-        at: UnixMillis,
-    ) {
-        let mut known = self.lock();
-        let Some((id, member)) = known.find(stream) else {
-            return;
-        };
-        tracing::warn!(proxy = id, %revision, violations = ?nack.violations, "revision refused");
-        let view = (!nack.retrying).then(|| member.view.clone());
-        let refused = Refused::new(nack, history, revision, at);
-        member.refusal = Some(refused.since(member.refusal.as_ref()));
-        if let Some(view) = view {
-            known.verdicts.refused(&view, history, revision);
-        }
-        known.unsaid.standing();
-        drop(known);
-        self.announce();
-    }
-
-    /// What the proxy on `stream` saw in the last second.
-    pub(super) fn reported(&self, stream: StreamId, report: v1::Report, now: Instant) {
-        let mut known = self.lock();
-        if known.find(stream).is_none() {
-            return;
-        }
-        known.traffic.add(&report.traffic);
-        if let Some((_, member)) = known.find(stream) {
-            member.telemetry.fold(report, now);
-        }
-    }
-
     /// The proxy on `stream` said goodbye: it leaves at once.
     pub(super) fn left(&self, stream: StreamId) {
         let mut known = self.lock();
@@ -393,32 +305,6 @@ impl Fleet {
         broken || known.peers.has_silent(now)
     }
 
-    /// Where newcomers of views start whose newest revision is refused.
-    pub(super) fn fallbacks(&self, published: &Published, now: Instant) -> BTreeMap<ViewKey, Fallback> {
-        let known = self.lock();
-        let history = published.version.history;
-        let is_usual = |view: &ViewKey, revision| known.is_usual(view, history, revision, now);
-        known.verdicts.fallbacks(history, is_usual)
-    }
-
-    /// Whether proxies of `view` have told what they accept and refuse.
-    pub(super) fn knows(&self, view: &ViewKey, history: HistoryId) -> bool {
-        self.lock().verdicts.knows(view, history)
-    }
-
-    /// Newcomers of `view` start at `version`, as long as no proxy of it tells more.
-    pub(super) fn adopt(&self, view: &ViewKey, fallback: Fallback, version: Arc<Version>) {
-        let mut known = self.lock();
-        if !known.verdicts.knows(view, version.history) {
-            known.verdicts.adopt(view, fallback, version);
-        }
-    }
-
-    /// What a proxy said that it runs although it was not published here, if that was not asked before.
-    pub(super) fn take_ahead(&self) -> Option<Point> {
-        self.lock().ahead.take()
-    }
-
     /// Whether a proxy is connected here.
     pub(super) fn has_streams(&self) -> bool {
         !self.lock().streams.is_empty()
@@ -440,42 +326,8 @@ impl Fleet {
 }
 
 impl Known {
-    fn find(&mut self, stream: StreamId) -> Option<(&str, &mut Member)> {
+    pub(super) fn find(&mut self, stream: StreamId) -> Option<(&str, &mut Member)> {
         find(&mut self.members, &self.streams, stream)
-    }
-
-    /// Where a newcomer starts, unless that is at the newest revision.
-    fn start(&self, view: &ViewKey, published: &Published, now: Instant) -> Option<Arc<Version>> {
-        let history = published.version.history;
-        let is_usual = |revision| self.is_usual(view, history, revision, now);
-        let good = self.verdicts.good(view, history, is_usual)?;
-        (good.position.revision < published.revision()).then(|| Arc::clone(good))
-    }
-
-    /// Whether most proxies of a view run `revision` or a later one.
-    fn is_usual(&self, view: &ViewKey, history: HistoryId, revision: Revision, now: Instant) -> bool {
-        let of_view = |member: &&Member| member.view == *view && member.is_live(now);
-        let runs = |member: &&Member| member.revision_in(history).is_some_and(|held| held >= revision);
-        let (all, running) = self
-            .members
-            .values()
-            .filter(of_view)
-            .fold((0, 0), |(all, running), member| {
-                (all + 1, running + usize::from(runs(&member)))
-            });
-        running * 2 > all
-    }
-
-    fn note_ahead(&mut self, holds: Option<(HistoryId, Position)>, published: &Published) {
-        let Some((history, position)) = holds else { return };
-        let known = self.ahead.filter(|known| known.history == history);
-        let least = known.map_or(published.revision(), |known| known.revision);
-        if history == published.version.history && position.revision > least {
-            self.ahead = Some(Point {
-                history,
-                revision: position.revision,
-            });
-        }
     }
 
     /// Room for one more: whoever is lost for longest goes.
@@ -494,27 +346,8 @@ impl Known {
     }
 }
 
-impl Timings {
-    /// Times the way of `member` from what it held before to what it holds now.
-    fn moved_within(
-        &mut self,
-        member: &Member,
-        before: Option<(HistoryId, Position)>,
-        published: &Published,
-        now: Instant,
-    ) {
-        let history = published.version.history;
-        let before = before
-            .filter(|(held, _)| *held == history)
-            .map(|(_, position)| position.revision);
-        if let Some(revision) = member.revision_in(history) {
-            self.moved(member.joined, before, revision, now);
-        }
-    }
-}
-
 /// The member on `stream`, unless another stream is its own by now.
-fn find<'a>(
+pub(super) fn find<'a>(
     members: &'a mut BTreeMap<String, Member>,
     streams: &'a HashMap<StreamId, String>,
     stream: StreamId,

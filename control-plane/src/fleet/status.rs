@@ -16,9 +16,9 @@ use crate::store::UnixMillis;
 pub enum ProxyStatus {
     /// It counts, and runs the newest revision.
     Current,
-    /// It counts, lacks a revision, and has refused nothing since it last applied anything.
+    /// It counts, lacks a revision, and has refused none that is newer than what it runs.
     Behind,
-    /// It counts, and has refused something since it last applied anything.
+    /// It counts, and has refused something that is newer than what it runs.
     Refused,
     /// It does not count any more: it has been away for 15 seconds or longer.
     Lost,
@@ -77,7 +77,7 @@ pub struct FleetSummary {
     pub current: usize,
     /// Those that lack a revision and have refused nothing.
     pub behind: usize,
-    /// Those that have refused something since they last applied anything.
+    /// Those that have refused something that is newer than what they run.
     pub refused: usize,
     /// Those that do not count any more.
     pub lost: usize,

@@ -174,6 +174,11 @@ impl Stream {
                 Action::Find(history, position) => {
                     self.errands.find(self.common.versions.clone(), history, position);
                 }
+                Action::Retreat(parked) => {
+                    let (now, published) = (Instant::now(), Arc::clone(&self.published.borrow()));
+                    let before = self.common.fleet.before(self.id, parked, &published, now);
+                    actions.extend(machine.on(Event::Before(before), now));
+                }
                 Action::Queue(resources) => self.errands.queue(self.common.turns.clone(), resources),
                 Action::Send { base, target } => {
                     let signer = self.told.as_deref().map(Standing::signer);

@@ -10,7 +10,8 @@ use sluice_proto::v1;
 use tokio::time::Instant;
 
 use super::dates::Dates;
-use super::member::{Member, Refused};
+use super::member::Member;
+use super::refusal::Refused;
 use super::status::ProxyStatus;
 use super::telemetry::TelemetryView;
 use crate::live::{MAX_VIEWS, Published};
@@ -255,7 +256,7 @@ impl From<&Refused> for RefusalView {
         Self {
             refused_revision: refused.revision.0,
             refused_at_ms: refused.at.map(|at| at.0),
-            violations: refused.violations.iter().map(violation).collect(),
+            violations: refused.words.violations().iter().map(violation).collect(),
             retrying: refused.retrying,
         }
     }

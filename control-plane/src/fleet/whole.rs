@@ -12,7 +12,7 @@ use super::peers::Peer;
 use super::registry::{Fleet, Known};
 use super::status::{FleetSummary, ProxyStatus};
 use super::view::{Forget, ProxyDetail, ProxyView};
-use crate::live::{self, Published};
+use crate::live::Published;
 use crate::store::{Extent, PeerRow, Replica};
 
 /// One control plane.
@@ -233,9 +233,7 @@ impl Known {
     /// The view of a proxy that `peer` tells of. The streams of a quiet replica are not taken to stand.
     fn away(&self, peer: &Peer, id: &str, member: &Member, published: &Published, now: Instant) -> ProxyView {
         let view = self.own(id, &peer.replica.id, member, published, now);
-        let labels = member.labels.iter();
-        let labels = live::readable(labels.map(|(name, value)| (&**name, &**value)));
-        let selectors = published.view_of(id, &labels);
+        let selectors = published.view_of(id, &member.readable_labels());
         ProxyView {
             connected: view.connected && !self.peers.is_quiet(peer, now),
             view: selectors.selectors().iter().map(ToString::to_string).collect(),

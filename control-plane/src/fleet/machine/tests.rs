@@ -6,12 +6,15 @@ use sluice_model::Violation;
 
 use super::*;
 use crate::compile::{Change, DanglingRefs, Findings, Found, NO_PORT, Source, World};
+use crate::live;
 
 /// A control plane's end of one stream, and the publications it hears of.
 struct Site {
     published: Arc<Published>,
     machine: Machine,
     now: Instant,
+    /// What others accepted, newest last, that a proxy may go back to.
+    before: Vec<Arc<Version>>,
 }
 
 /// An update as the proxy sees it.
@@ -30,6 +33,7 @@ impl Site {
             machine: Machine::new(Arc::clone(&published), now),
             published,
             now,
+            before: Vec::new(),
         }
     }
 
@@ -162,6 +166,11 @@ impl Site {
                 self.sent(next)
             }
             [Action::Queue(_)] => sent(self.machine.on(Event::Turn, self.now)),
+            [Action::Retreat(_)] => {
+                let before = Event::Before(self.before.pop());
+                let next = self.machine.on(before, self.now);
+                self.sent(next)
+            }
             _ => sent(actions),
         }
     }

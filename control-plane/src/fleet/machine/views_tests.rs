@@ -5,6 +5,7 @@ use sluice_intent::Format;
 
 use super::*;
 use crate::compile::{Change, DanglingRefs, World};
+use crate::live;
 
 /// A control plane's end of one stream.
 struct Site {

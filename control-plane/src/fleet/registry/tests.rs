@@ -1,119 +1,54 @@
-use sluice_core::position_to_wire;
-use sluice_model::Violation;
-
 mod start;
 
-use super::super::member::LEASE;
 use std::sync::Arc;
+use std::time::Duration;
 
+use sluice_model::Revision;
+
+use super::super::member::LEASE;
 use super::super::receipt::{Quorum, QuorumError, Receipt};
+use super::super::stage::{HISTORY, Joined, Stage, fleet, nack};
 use super::super::view::{Forget, ProxyState};
 use super::*;
-use crate::compile::{Change, DanglingRefs, World};
-use crate::trust::Peer;
-
-const HISTORY: HistoryId = HistoryId([3; 16]);
-
-fn replica(id: &str) -> Replica {
-    Replica {
-        id: id.into(),
-        ..Replica::default()
-    }
-}
 
 /// A fleet, what is published to it, and its clock.
 struct Site {
     fleet: Fleet,
-    published: Published,
-    now: Instant,
-}
-
-/// A stream of one proxy.
-struct Proxy {
-    stream: StreamId,
-    displaced: CancellationToken,
+    stage: Stage,
 }
 
 impl Site {
     fn start() -> Self {
-        let now = Instant::now();
         Self {
-            fleet: Fleet::new(replica("test")),
-            published: Published::first(World::empty(HISTORY), now),
-            now,
+            fleet: fleet("test"),
+            stage: Stage::start(),
         }
     }
 
     fn wait(&mut self, millis: u64) {
-        self.now += Duration::from_millis(millis);
+        self.stage.wait(Duration::from_millis(millis));
     }
 
     fn commit(&mut self) -> Revision {
-        let revision = Revision(self.published.revision().0 + 1);
-        let changes: Vec<Change> = Vec::new();
-        let changed = self
-            .published
-            .world
-            .change(changes, revision, DanglingRefs::Refuse)
-            .unwrap();
-        self.published = self.published.next(changed.world, self.now);
-        revision
+        self.stage.commit()
     }
 
-    fn position(&self, revision: Revision) -> Position {
-        Position {
-            revision,
-            ..self.published.version.position
-        }
+    fn join(&self, id: &str, instance: u8, holds: Option<Revision>) -> Result<Joined, JoinError> {
+        self.stage.join(&self.fleet, id, instance, holds)
     }
 
-    fn join(&self, id: &str, instance: u8, holds: Option<Revision>) -> Result<Proxy, JoinError> {
-        let (stream, displaced) = (self.fleet.next_stream(), CancellationToken::new());
-        let hello = v1::Hello {
-            proxy_id: id.into(),
-            instance: vec![instance; 16],
-            ..v1::Hello::default()
-        };
-        let joining = Joining {
-            stream,
-            holds: holds.map(|revision| (HISTORY, self.position(revision))),
-            view: ViewKey::default(),
-            peer: Peer::Local,
-            displace: displaced.clone(),
-        };
-        self.fleet.join(&hello, joining, &self.published, self.now)?;
-        Ok(Proxy { stream, displaced })
+    fn ack(&self, proxy: &Joined, revision: Revision) {
+        self.stage.ack(&self.fleet, proxy.stream, revision);
     }
 
-    fn ack(&self, proxy: &Proxy, revision: Revision) {
-        let position = self.position(revision);
-        let ack = v1::Ack {
-            position: Some(position_to_wire(position)),
-            ..v1::Ack::default()
-        };
-        self.fleet
-            .applied(proxy.stream, ack, (HISTORY, position), &self.published, self.now);
-    }
-
-    fn nack(&self, proxy: &Proxy, revision: Revision, retrying: bool) {
-        let violation = Violation::new("rule/a/b/c", "", sluice_model::Code::Local, "no");
-        let violation = v1::Violation {
-            resource: violation.resource,
-            code: violation.code.to_string(),
-            message: violation.message,
-            ..v1::Violation::default()
-        };
-        let nack = v1::Nack {
-            violations: vec![violation],
-            retrying,
-            ..v1::Nack::default()
-        };
-        let at = UnixMillis(1_000);
-        self.fleet.refused(proxy.stream, nack, (HISTORY, revision), at);
+    fn nack(&self, proxy: &Joined, revision: Revision, retrying: bool) {
+        let refusal = nack("no", retrying);
+        self.stage.nack(&self.fleet, proxy.stream, revision, refusal);
     }
 
     fn receipt(&self, revision: Revision) -> Receipt {
-        self.fleet.receipt(revision, &self.published, self.now)
+        self.fleet
+            .receipt(revision, &self.stage.published, self.stage.now)
     }
 
     fn counts(&self, revision: Revision) -> [usize; 4] {
@@ -201,14 +136,14 @@ fn a_proxy_counts_for_its_lease_and_leaves_at_once_with_a_goodbye() {
     let gone = site.join("gone", 1, Some(Revision(0))).unwrap();
     let revision = site.commit();
     site.fleet.left(gone.stream);
-    site.fleet.disconnected(gone.stream, site.now);
+    site.fleet.disconnected(gone.stream, site.stage.now);
     assert_eq!(site.counts(revision), [1, 0, 0, 1]);
-    site.fleet.disconnected(lost.stream, site.now);
+    site.fleet.disconnected(lost.stream, site.stage.now);
     site.wait(u64::try_from(LEASE.as_millis()).unwrap() - 1);
     assert_eq!(site.counts(revision), [1, 0, 0, 1]);
     site.wait(1);
     assert_eq!(site.counts(revision), [0, 0, 0, 0]);
-    let listed = site.fleet.proxies(&site.published, site.now);
+    let listed = site.fleet.proxies(&site.stage.published, site.stage.now);
     assert_eq!((listed.len(), listed[0].state), (1, ProxyState::Lost));
     assert_eq!(site.fleet.forget("lost"), Forget::Done);
     assert_eq!(site.fleet.forget("lost"), Forget::Unknown);
@@ -221,14 +156,19 @@ fn the_newest_process_with_an_id_wins_and_the_proxy_carries_a_warning() {
     let second = site.join("edge", 2, None).unwrap();
     assert!(first.displaced.is_cancelled() && !second.displaced.is_cancelled());
     // The end of the first stream says nothing about the second one.
-    site.fleet.disconnected(first.stream, site.now);
-    let listed = site.fleet.proxies(&site.published, site.now);
+    site.fleet.disconnected(first.stream, site.stage.now);
+    let listed = site.fleet.proxies(&site.stage.published, site.stage.now);
     assert!(listed[0].connected);
     assert_eq!(listed[0].warnings.len(), 1);
 
     let again = site.join("edge", 2, None).unwrap();
     assert!(!again.displaced.is_cancelled());
-    assert_eq!(site.fleet.proxies(&site.published, site.now)[0].warnings.len(), 1);
+    assert_eq!(
+        site.fleet.proxies(&site.stage.published, site.stage.now)[0]
+            .warnings
+            .len(),
+        1
+    );
 }
 
 #[test]
@@ -264,7 +204,10 @@ fn each_receipt_is_due_for_storage_when_it_is_left_behind_and_when_it_is_complet
     let mut site = Site::start();
     let proxy = site.join("a", 1, Some(Revision(0))).unwrap();
     let due = |site: &Site| -> Vec<_> {
-        let due = site.fleet.unkept(&site.published, site.now).into_iter();
+        let due = site
+            .fleet
+            .unkept(&site.stage.published, site.stage.now)
+            .into_iter();
         due.map(|receipt| (receipt.revision, receipt.applied)).collect()
     };
     assert_eq!(due(&site), [(0, 1)]);
@@ -310,8 +253,8 @@ async fn waiting_ends_with_the_quorum_or_with_the_time() {
     let mut site = Site::start();
     let proxy = site.join("a", 1, Some(Revision(0))).unwrap();
     let revision = site.commit();
-    let (_sender, published) = watch::channel(Arc::new(site.published.clone()));
-    let fleet = Arc::new(std::mem::replace(&mut site.fleet, Fleet::new(replica("other"))));
+    let (_sender, published) = watch::channel(Arc::new(site.stage.published.clone()));
+    let fleet = Arc::new(std::mem::replace(&mut site.fleet, fleet("other")));
     let patience = Duration::from_secs(30);
 
     let start = Instant::now();
@@ -325,12 +268,12 @@ async fn waiting_ends_with_the_quorum_or_with_the_time() {
         async move { fleet.wait(revision, Quorum::ALL, patience, published).await }
     });
     tokio::task::yield_now().await;
-    let position = site.position(revision);
+    let position = site.stage.position(revision);
     fleet.applied(
         proxy.stream,
         v1::Ack::default(),
         (HISTORY, position),
-        &site.published,
+        &site.stage.published,
         Instant::now(),
     );
     let start = Instant::now();

@@ -1,34 +1,27 @@
+mod start;
 mod status;
 
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sluice_core::position_to_wire;
-use sluice_model::{HistoryId, Position, Revision};
+use sluice_model::Revision;
 use sluice_proto::v1;
 use tokio_util::sync::CancellationToken;
 
 use super::super::member::LEASE;
 use super::super::peers::BEAT;
 use super::super::receipt::Receipt;
-use super::super::registry::{Joining, StreamId};
+use super::super::registry::StreamId;
+use super::super::stage::{BEGAN, Stage, fleet, nack};
 use super::*;
-use crate::compile::{DanglingRefs, ViewKey, World};
-use crate::store::UnixMillis;
-use crate::trust::Peer;
 
-const HISTORY: HistoryId = HistoryId([3; 16]);
 const REPLICAS: usize = 3;
-/// When a site begins, by the wall clock.
-const BEGAN: u64 = 1_000_000;
 
 /// Several replicas, the store between them, and what is published to all.
 struct Site {
     fleets: Vec<Fleet>,
     rows: Vec<Option<Row>>,
-    published: Published,
-    began: Instant,
-    now: Instant,
+    stage: Stage,
 }
 
 /// What the store holds of one replica.
@@ -48,67 +41,35 @@ struct Proxy {
 
 impl Site {
     fn start() -> Self {
-        let now = Instant::now();
-        let replica = |index: usize| Replica {
-            id: format!("replica-{index}"),
-            ..Replica::default()
-        };
         Self {
-            fleets: (0..REPLICAS).map(|index| Fleet::new(replica(index))).collect(),
+            fleets: (0..REPLICAS)
+                .map(|index| fleet(&format!("replica-{index}")))
+                .collect(),
             rows: (0..REPLICAS).map(|_| None).collect(),
-            published: Published::first(World::empty(HISTORY), now),
-            began: now,
-            now,
+            stage: Stage::start(),
         }
     }
 
     fn wait(&mut self, time: Duration) {
-        self.now += time;
+        self.stage.wait(time);
     }
 
     fn commit(&mut self) -> Revision {
-        let revision = Revision(self.published.revision().0 + 1);
-        let changed = self
-            .published
-            .world
-            .change(Vec::new(), revision, DanglingRefs::Refuse)
-            .unwrap();
-        self.published = self.published.next(changed.world, self.now);
+        let revision = self.stage.commit();
         // Each replica notes what it publishes.
         for fleet in &self.fleets {
-            fleet.receipt(revision, &self.published, self.now);
+            fleet.receipt(revision, &self.stage.published, self.stage.now);
         }
         revision
     }
 
-    fn position(&self, revision: Revision) -> Position {
-        Position {
-            revision,
-            ..self.published.version.position
-        }
-    }
-
     fn join(&self, at: usize, id: &str, instance: u8, holds: Option<Revision>) -> Proxy {
-        let hello = v1::Hello {
-            proxy_id: id.into(),
-            instance: vec![instance; 16],
-            ..v1::Hello::default()
-        };
-        let fleet = &self.fleets[at];
-        let (stream, displaced) = (fleet.next_stream(), CancellationToken::new());
-        let joining = Joining {
-            stream,
-            holds: holds.map(|revision| (HISTORY, self.position(revision))),
-            view: ViewKey::default(),
-            peer: Peer::Local,
-            displace: displaced.clone(),
-        };
-        fleet.join(&hello, joining, &self.published, self.now).unwrap();
+        let joined = self.stage.join(&self.fleets[at], id, instance, holds).unwrap();
         Proxy {
             id: id.into(),
             at,
-            stream,
-            displaced,
+            stream: joined.stream,
+            displaced: joined.displaced,
         }
     }
 
@@ -122,29 +83,20 @@ impl Site {
     }
 
     fn ack(&self, proxy: &Proxy, revision: Revision) {
-        let position = self.position(revision);
-        let ack = v1::Ack {
-            position: Some(position_to_wire(position)),
-            ..v1::Ack::default()
-        };
-        let fleet = &self.fleets[proxy.at];
-        fleet.applied(proxy.stream, ack, (HISTORY, position), &self.published, self.now);
+        self.stage.ack(&self.fleets[proxy.at], proxy.stream, revision);
     }
 
     fn nack(&self, proxy: &Proxy, revision: Revision) {
-        let nack = v1::Nack::default();
-        let fleet = &self.fleets[proxy.at];
-        fleet.refused(proxy.stream, nack, (HISTORY, revision), self.date());
+        self.refuse(proxy, revision, "no");
     }
 
-    /// What the wall clock says now.
-    fn date(&self) -> UnixMillis {
-        let since = self.now.duration_since(self.began).as_millis();
-        UnixMillis(BEGAN + u64::try_from(since).unwrap())
+    fn refuse(&self, proxy: &Proxy, revision: Revision, words: &str) {
+        let fleet = &self.fleets[proxy.at];
+        self.stage.nack(fleet, proxy.stream, revision, nack(words, false));
     }
 
     fn lose(&self, proxy: &Proxy) {
-        self.fleets[proxy.at].disconnected(proxy.stream, self.now);
+        self.fleets[proxy.at].disconnected(proxy.stream, self.stage.now);
     }
 
     /// Replica `at` writes what is new, and the others hear of it.
@@ -155,7 +107,7 @@ impl Site {
             _ => Extent::Changes,
         };
         row.beat += 1;
-        for (name, body) in self.fleets[at].unsaid(extent, self.now) {
+        for (name, body) in self.fleets[at].unsaid(extent, self.stage.now) {
             row.parts.insert(name, (row.beat, body));
         }
         for other in (0..REPLICAS).filter(|other| *other != at) {
@@ -180,7 +132,7 @@ impl Site {
                 replica,
             })
         });
-        self.fleets[at].hear(rows.collect(), self.now);
+        self.fleets[at].hear(rows.collect(), self.stage.now);
     }
 
     /// Everybody tells what is new until nobody has anything.
@@ -195,7 +147,7 @@ impl Site {
         let receipts: Vec<_> = self
             .fleets
             .iter()
-            .map(|fleet| fleet.receipt(revision, &self.published, self.now))
+            .map(|fleet| fleet.receipt(revision, &self.stage.published, self.stage.now))
             .collect();
         for other in &receipts {
             assert_eq!(other, &receipts[0]);
@@ -206,7 +158,7 @@ impl Site {
     /// Who is where, which has to be the same at all replicas.
     fn holders(&self) -> Vec<(String, String)> {
         let holders = |fleet: &Fleet| -> Vec<_> {
-            let proxies = fleet.proxies(&self.published, self.now).into_iter();
+            let proxies = fleet.proxies(&self.stage.published, self.stage.now).into_iter();
             proxies.map(|proxy| (proxy.id, proxy.replica)).collect()
         };
         let all: Vec<_> = self.fleets.iter().map(holders).collect();
@@ -277,10 +229,10 @@ fn of_two_processes_with_one_id_at_two_replicas_the_newer_stays() {
     site.exchange();
     assert!(older.displaced.is_cancelled() && !newer.displaced.is_cancelled());
     assert_eq!(site.holders(), [("a".into(), "replica-2".into())]);
-    let views = site.fleets[0].proxies(&site.published, site.now);
+    let views = site.fleets[0].proxies(&site.stage.published, site.stage.now);
     // The warning is told by the replica that holds it.
     assert_eq!(
-        site.fleets[2].proxies(&site.published, site.now)[0]
+        site.fleets[2].proxies(&site.stage.published, site.stage.now)[0]
             .warnings
             .len(),
         1
@@ -295,7 +247,7 @@ fn the_proxies_of_a_dead_replica_count_for_their_lease_and_an_outage_of_the_stor
     site.exchange();
     let fleet = |site: &Site| {
         site.fleets[0]
-            .receipt(Revision(0), &site.published, site.now)
+            .receipt(Revision(0), &site.stage.published, site.stage.now)
             .fleet
     };
     // The store is away for long; afterwards both replicas are there.
@@ -312,11 +264,11 @@ fn the_proxies_of_a_dead_replica_count_for_their_lease_and_an_outage_of_the_stor
         site.hear(0);
         assert_eq!(fleet(&site), 1, "after {silent:?}");
     }
-    assert!(!site.fleets[0].proxies(&site.published, site.now)[0].connected);
+    assert!(!site.fleets[0].proxies(&site.stage.published, site.stage.now)[0].connected);
     site.wait(BEAT);
     site.hear(0);
     assert_eq!(fleet(&site), 0);
-    assert_eq!(site.fleets[0].replicas("replica-1", site.now).len(), 1);
+    assert_eq!(site.fleets[0].replicas("replica-1", site.stage.now).len(), 1);
     // It was only slow.
     site.tell(1);
     assert_eq!(fleet(&site), 1);
@@ -340,13 +292,13 @@ fn ten_thousand_proxies_are_told_in_little() {
     let mut site = Site::start();
     let (proxies, revision) = site.crowd();
     proxies.iter().for_each(|proxy| site.ack(proxy, revision));
-    let told = site.fleets[0].unsaid(Extent::Changes, site.now);
+    let told = site.fleets[0].unsaid(Extent::Changes, site.stage.now);
     let bytes: usize = told.iter().map(|(_, body)| body.len()).sum();
     assert_eq!(told.len(), 1);
     assert!(bytes < 32 * 1024, "{bytes}");
     site.lose(&proxies[0]);
     site.join(0, &proxies[0].id, 1, Some(revision));
-    let told = site.fleets[0].unsaid(Extent::Changes, site.now);
+    let told = site.fleets[0].unsaid(Extent::Changes, site.stage.now);
     assert_eq!(told.len(), 2);
 }
 
@@ -383,7 +335,7 @@ proptest! {
         let mut site = Site::start();
         let mut proxies: BTreeMap<u8, (Proxy, bool)> = BTreeMap::new();
         for event in events {
-            let head = site.published.revision();
+            let head = site.stage.published.revision();
             match event {
                 Event::Join { at, proxy } => {
                     // One process each: its former stream ends before it has another.
@@ -416,7 +368,7 @@ proptest! {
                 prop_assert_eq!(holders.get(&proxy.id), Some(&format!("replica-{}", proxy.at)));
             }
         }
-        for revision in 0..=site.published.revision().0 {
+        for revision in 0..=site.stage.published.revision().0 {
             let receipt = site.receipt(Revision(revision));
             prop_assert_eq!(receipt.fleet, holders.len());
             prop_assert_eq!(receipt.applied + receipt.refused_count + receipt.pending_count, receipt.fleet);

@@ -124,3 +124,99 @@ fn endpoints_of_backends_that_only_the_new_config_has_stay_out_of_the_old_one() 
     assert!(keys.contains(&"endpoints/default/a".to_owned()));
     assert!(!keys.contains(&"endpoints/default/b2".to_owned()), "{keys:?}");
 }
+
+/// A proxy without anything, to which four revisions are published; these, oldest first.
+fn newcomer() -> (Site, Vec<Arc<Version>>) {
+    let mut site = Site::start();
+    let mut versions = vec![Arc::clone(&site.published.version)];
+    for _ in 0..4 {
+        site.change(NAMED);
+        versions.push(Arc::clone(&site.published.version));
+    }
+    (site, versions)
+}
+
+#[test]
+fn a_newcomer_goes_back_from_what_it_refuses_until_it_accepts_something() {
+    let (mut site, versions) = newcomer();
+    site.before = vec![Arc::clone(&versions[1]), Arc::clone(&versions[3])];
+    let newest = site.hello(None).unwrap().target;
+    assert_eq!(newest.revision, Revision(4));
+    let whole = |version: &Version| {
+        let target = version.position;
+        Some(Sent { base: None, target })
+    };
+    let refused = site.nack(newest, Code::Unsupported, false);
+    assert_eq!(refused, (whole(&versions[3]), true));
+    let refused = site.nack(versions[3].position, Code::Unsupported, false);
+    assert_eq!(refused, (whole(&versions[1]), true));
+    // What it has now moves on with the endpoints, and the newest is still not sent again.
+    assert_eq!(site.ack(versions[1].position), None);
+    let runtime = site.resolve("10.0.0.5").unwrap();
+    assert_eq!(runtime.base, Some(versions[1].position));
+    assert_eq!(runtime.target.revision, Revision(1));
+    assert_eq!(site.ack(runtime.target), None);
+    assert_eq!(site.change(NAMED).unwrap().base, Some(runtime.target));
+}
+
+#[test]
+fn a_newcomer_is_asked_about_once_for_each_refusal_and_from_the_oldest_one_on() {
+    let (mut site, versions) = newcomer();
+    site.introduce(None);
+    let admitted = Admitted {
+        parked: None,
+        first: Some(Arc::clone(&versions[2])),
+    };
+    let mut actions = site.machine.on(Event::Admitted(admitted), site.now);
+    let first = site.sent(actions.split_off(1)).unwrap().target;
+    assert_eq!(first.revision, Revision(2));
+    // It may like what is newest better than what most like.
+    let (newest, _) = site.nack(first, Code::Unsupported, false);
+    let newest = newest.unwrap().target;
+    assert_eq!(newest, site.newest());
+    let nack = v1::Nack {
+        history: vec![1; 16],
+        position: Some(position_to_wire(newest)),
+        ..v1::Nack::default()
+    };
+    let actions = site.say(Body::Nack(nack));
+    let [Action::Note(_), Action::Retreat(from)] = &actions[..] else {
+        panic!("{actions:?}")
+    };
+    assert_eq!(from.revision, Revision(2), "what comes after it was refused");
+    assert!(site.machine.on(Event::Before(None), site.now).is_empty());
+    let same = Event::Published(Arc::clone(&site.published));
+    assert!(site.machine.on(same, site.now).is_empty());
+    assert_eq!(site.change(NAMED).unwrap().target, site.newest());
+}
+
+#[test]
+fn a_newcomer_that_refused_on_an_earlier_stream_goes_back_at_once() {
+    let (mut site, versions) = newcomer();
+    site.before = vec![Arc::clone(&versions[3])];
+    site.introduce(None);
+    let parked = Parked {
+        history: HistoryId([1; 16]),
+        revision: Revision(4),
+    };
+    let sent = site.admit(Some(parked)).unwrap();
+    assert_eq!(sent.target, versions[3].position);
+}
+
+#[test]
+fn a_proxy_that_has_something_stays_there() {
+    let (mut site, versions) = newcomer();
+    site.before = vec![Arc::clone(&versions[3])];
+    let held = versions[2].position;
+    let newest = site.hello(Some(held)).unwrap().target;
+    assert_eq!(site.nack(newest, Code::Unsupported, false), (None, true));
+    // Nor is one sent back whose position is not known here.
+    let (mut site, versions) = newcomer();
+    site.before = vec![Arc::clone(&versions[3])];
+    let unknown = Position {
+        runtime: sluice_model::Digest([9; 16]),
+        ..versions[2].position
+    };
+    let newest = site.hello(Some(unknown)).unwrap().target;
+    assert_eq!(site.nack(newest, Code::Unsupported, false), (None, true));
+}

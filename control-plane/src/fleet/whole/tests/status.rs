@@ -24,13 +24,13 @@ fn every_replica_says_who_is_behind_and_who_refused_and_since_when() {
     site.wait(Duration::from_millis(700));
     site.nack(early, revision);
     // The keeper of its replica sees that a lease ran out.
-    assert!(site.fleets[lost.at].has_broken(site.now));
+    assert!(site.fleets[lost.at].has_broken(site.stage.now));
     site.exchange();
     site.commit();
 
     let lease = u64::try_from(LEASE.as_millis()).unwrap();
     for fleet in &site.fleets {
-        let (views, summary) = fleet.listed(&ProxyStatus::ALL, &site.published, site.now);
+        let (views, summary) = fleet.listed(&ProxyStatus::ALL, &site.stage.published, site.stage.now);
         let told: Vec<_> = views
             .iter()
             .map(|view| {
@@ -61,7 +61,7 @@ fn every_replica_says_who_is_behind_and_who_refused_and_since_when() {
         assert_eq!((summary.proxies, summary.connected, counts), (5, 4, [0, 2, 2, 1]));
         assert_eq!(summary.behind_since_ms, Some(since(1)));
 
-        let (few, whole) = fleet.listed(&[ProxyStatus::Refused], &site.published, site.now);
+        let (few, whole) = fleet.listed(&[ProxyStatus::Refused], &site.stage.published, site.stage.now);
         assert_eq!(few.iter().map(|view| &*view.id).collect::<Vec<_>>(), ["b", "c"]);
         assert_eq!(whole, summary);
     }
@@ -76,7 +76,7 @@ fn replicas_are_counted_apart() {
     site.ack(&proxies[1], revision);
     site.exchange();
     for fleet in &site.fleets {
-        let replicas = fleet.census(&site.published, site.now).replicas;
+        let replicas = fleet.census(&site.stage.published, site.stage.now).replicas;
         let told: Vec<_> = replicas
             .iter()
             .map(|(id, of)| (&**id, of.current, of.behind, of.connected))
@@ -101,7 +101,7 @@ fn a_fleet_that_refuses_is_told_in_little_with_the_time_of_each() {
     site.tell(0);
     let bytes = site.rows[0].as_ref().unwrap().parts[STANDING].1.len();
     assert!(bytes < 64 * 1024, "{bytes}");
-    let (refused, _) = site.fleets[1].listed(&[ProxyStatus::Refused], &site.published, site.now);
+    let (refused, _) = site.fleets[1].listed(&[ProxyStatus::Refused], &site.stage.published, site.stage.now);
     let times: Vec<_> = refused
         .iter()
         .map(|view| view.refusal.as_ref().unwrap().refused_at_ms)
@@ -110,4 +110,43 @@ fn a_fleet_that_refuses_is_told_in_little_with_the_time_of_each() {
         (times.iter().min(), times.iter().max()),
         (Some(&Some(BEGAN)), Some(&Some(BEGAN + 1_000)))
     );
+}
+
+#[test]
+fn ten_thousand_refusals_in_as_many_words_are_told_in_little() {
+    let mut site = Site::start();
+    let (proxies, revision) = site.crowd();
+    let (same, different) = proxies.split_at(50);
+    for (number, proxy) in different.iter().enumerate() {
+        site.refuse(proxy, revision, &format!("port {number} is taken"));
+    }
+    for proxy in same {
+        site.refuse(proxy, revision, "what many say");
+    }
+    site.tell(0);
+    let bytes = site.rows[0].as_ref().unwrap().parts[STANDING].1.len();
+    assert!(bytes < 64 * 1024, "{bytes}");
+    let receipts = [0, 1].map(|at| {
+        let receipt = site.fleets[at].receipt(revision, &site.stage.published, site.stage.now);
+        assert_eq!((receipt.refused_count, receipt.refused.len()), (10_000, 100));
+        receipt
+    });
+    let names = receipts.each_ref().map(|receipt| {
+        let refused = receipt.refused.iter();
+        refused.map(|refusal| refusal.proxy.clone()).collect::<Vec<_>>()
+    });
+    assert_eq!(names[0], names[1]);
+
+    let (views, _) = site.fleets[1].listed(&[ProxyStatus::Refused], &site.stage.published, site.stage.now);
+    let words = |view: &ProxyView| {
+        let violations = &view.refusal.as_ref().unwrap().violations;
+        violations.first().map(|violation| violation.message.clone())
+    };
+    let mut told = BTreeMap::<_, usize>::new();
+    for view in &views {
+        *told.entry(words(view)).or_default() += 1;
+    }
+    // What most say first, then whose ids come first; the others refuse without words.
+    assert_eq!(told[&Some("what many say".into())], 50);
+    assert_eq!((told.len(), told[&None]), (101, 10_000 - 50 - 99));
 }
