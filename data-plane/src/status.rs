@@ -39,8 +39,9 @@ pub struct BoundListener {
 pub struct ControlLink {
     /// The address it was reached at.
     pub address: String,
-    /// Which stream of this process this is, from 1.
-    pub stream: u64,
+    /// Counts streams, and reports that a stream did not take: while it stays the same the control plane
+    /// was told all that was reported.
+    pub telling: u64,
     /// How often it wants reports.
     pub report_interval: Duration,
 }

@@ -61,6 +61,7 @@ fn report() -> v1::Report {
         }],
         interval_ms: 1000,
         dropped_log_lines: 3,
+        ..v1::Report::default()
     }
 }
 

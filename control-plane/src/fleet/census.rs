@@ -8,6 +8,7 @@ use super::member::Member;
 use super::metrics::Traffic;
 use super::registry::{Fleet, Known};
 use super::status::{FleetSummary, ProxyStatus};
+use super::telemetry::Rooms;
 use crate::live::Published;
 
 /// The fleet in numbers.
@@ -15,10 +16,12 @@ use crate::live::Published;
 pub(super) struct Census {
     /// Where the proxies of each replica are, by the replica's id.
     pub(super) replicas: BTreeMap<String, FleetSummary>,
-    /// Endpoints, once for each proxy of this replica that tells of them.
-    pub(super) endpoints: usize,
+    /// Endpoints with which something is wrong, once for each proxy of this replica that says so.
+    pub(super) ailing: usize,
     /// Those that are ejected.
     pub(super) ejected: usize,
+    /// What the reports of this replica's proxies take.
+    pub(super) rooms: Rooms,
     /// Since this process started.
     pub(super) traffic: Traffic,
 }
@@ -31,12 +34,13 @@ impl Fleet {
         let mut census = Census {
             replicas: known.summaries(&self.replica().id, published, now),
             traffic: known.traffic.clone(),
+            rooms: known.rooms.clone(),
             ..Census::default()
         };
         for member in known.members.values() {
-            let (ejected, endpoints) = member.telemetry.endpoint_counts();
+            let (ejected, ailing) = member.telemetry.endpoints.counts();
             census.ejected += ejected;
-            census.endpoints += endpoints;
+            census.ailing += ailing;
         }
         census
     }

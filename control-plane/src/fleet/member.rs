@@ -93,6 +93,7 @@ impl Member {
         let goes_on = before.holds == self.holds && before.view == self.view;
         self.refusal = before.refusal.filter(|_| goes_on);
         self.telemetry = before.telemetry;
+        self.telemetry.endpoints.clear();
     }
 
     /// Whom its certificate names, if it has shown one.

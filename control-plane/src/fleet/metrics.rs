@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::registry::Fleet;
 use super::status::{FleetSummary, ProxyStatus};
+use super::telemetry::Rooms;
 use crate::clock;
 use crate::live::Published;
 
@@ -90,9 +91,9 @@ impl Collector for FleetCollector {
                 count(published.world.views().count()),
             ),
             (
-                "sluice_fleet_endpoints",
-                "Endpoints that proxies told of, over all proxies",
-                count(census.endpoints),
+                "sluice_fleet_endpoints_ailing",
+                "Endpoints that are ejected or failed requests lately, over all proxies",
+                count(census.ailing),
             ),
             (
                 "sluice_fleet_endpoints_ejected",
@@ -102,6 +103,7 @@ impl Collector for FleetCollector {
         ] {
             gauge(&mut encoder, name, help, &[(&[], value)])?;
         }
+        reports(&mut encoder, &census.rooms)?;
         whereabouts(&mut encoder, &census.replicas)?;
         traffic(&mut encoder, &census.traffic)
     }
@@ -118,6 +120,22 @@ fn gauge(
     let mut encode =
         |(labels, value): &(&[(&str, &str)], i64)| metric.encode_family(labels)?.encode_gauge(value);
     series.iter().try_for_each(&mut encode)
+}
+
+/// What is kept of reports, and what was not.
+fn reports(encoder: &mut DescriptorEncoder<'_>, rooms: &Rooms) -> fmt::Result {
+    let rooms = [("endpoints", &rooms.endpoints), ("traffic", &rooms.traffic)];
+    let kept = rooms.map(|(of, room)| ([("of", of)], count(room.taken())));
+    let kept = kept.each_ref().map(|(labels, bytes)| (&labels[..], *bytes));
+    let help = "What is kept of the reports of proxies takes so much, about";
+    gauge(encoder, "sluice_fleet_report_bytes", help, &kept)?;
+    let kind = ConstCounter::new(0u64).metric_type();
+    let help = "Entries of reports that were not kept, as there were too many";
+    let mut metric = encoder.encode_descriptor("sluice_fleet_report_overflows", help, None, kind)?;
+    for (of, room) in rooms {
+        ConstCounter::new(room.refused()).encode(metric.encode_family(&[("of", of)])?)?;
+    }
+    Ok(())
 }
 
 /// Where the proxies are: the whole fleet, whichever replica is scraped.

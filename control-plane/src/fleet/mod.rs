@@ -5,6 +5,7 @@
 //! what proxies say when they connect). Replicas tell each other of their proxies ([`Exchange`]), so
 //! that each of them knows the whole fleet.
 
+mod ailing;
 mod asked;
 mod census;
 mod dates;
@@ -27,6 +28,7 @@ mod progress;
 mod receipt;
 mod refusal;
 mod registry;
+mod room;
 mod server;
 mod service;
 #[cfg(test)]

@@ -106,14 +106,14 @@ impl Fleet {
     }
 
     /// What the proxy on `stream` saw in the last second.
-    pub(super) fn reported(&self, stream: StreamId, report: v1::Report, now: Instant) {
+    pub(super) fn reported(&self, stream: StreamId, report: v1::Report) {
         let mut known = self.lock();
         if known.find(stream).is_none() {
             return;
         }
         known.traffic.add(&report.traffic);
         if let Some((_, member)) = known.find(stream) {
-            member.telemetry.fold(report, now);
+            member.telemetry.fold(report);
         }
     }
 

@@ -23,6 +23,7 @@ use super::metrics::Traffic;
 use super::parts::Unsaid;
 use super::peers::Peers;
 use super::refusal::{Lexicon, Refused};
+use super::telemetry::{Rooms, Telemetry};
 use super::timing::Timings;
 use crate::clock;
 use crate::compile::ViewKey;
@@ -117,6 +118,8 @@ pub(super) struct Known {
     pub(super) ahead: Option<Point>,
     /// Of all proxies together, those that left included: counters never go down.
     pub(super) traffic: Traffic,
+    /// What their reports may take.
+    pub(super) rooms: Rooms,
 }
 
 impl Fleet {
@@ -137,6 +140,7 @@ impl Fleet {
                 unsaid: Unsaid::EVERYTHING,
                 ahead: None,
                 traffic: Traffic::default(),
+                rooms: Rooms::default(),
             }),
             changed,
             views: watch::Sender::default(),
@@ -216,6 +220,7 @@ impl Fleet {
             Some(_) => None,
         };
         let mut member = Member::new(hello, joining, clock::wall(), now);
+        member.telemetry = Telemetry::within(&known.rooms);
         if let Some(before) = before {
             before.displace.cancel();
             let held = before.holds;
@@ -255,11 +260,13 @@ impl Fleet {
         self.announce();
     }
 
-    /// The stream is gone. Its proxy counts for the rest of its lease.
+    /// The stream is gone. Its proxy counts for the rest of its lease; what it said of its endpoints holds no
+    /// longer, and it says all of that anew on its next stream.
     pub(super) fn disconnected(&self, stream: StreamId, now: Instant) {
         let mut known = self.lock();
         if let Some((id, member)) = known.find(stream) {
             member.broken = Some(now);
+            member.telemetry.endpoints.clear();
             tracing::info!(proxy = id, "stream of the proxy broke");
             known.unsaid.standing();
         }

@@ -284,7 +284,7 @@ impl Stream {
                 self.common.fleet.refused(self.id, *nack, (history, revision), at);
             }
             Fact::Viewed(view) => self.common.fleet.viewed(self.id, view),
-            Fact::Reported(report) => self.common.fleet.reported(self.id, *report, now),
+            Fact::Reported(report) => self.common.fleet.reported(self.id, *report),
             Fact::Left => self.common.fleet.left(self.id),
         }
     }

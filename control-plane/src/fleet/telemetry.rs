@@ -1,31 +1,47 @@
-//! What one proxy reports: how its endpoints fare, and traffic by rule and variant. In memory,
-//! since its process connected, and bounded.
+//! What one proxy reports: how its endpoints fare, on the stream that it has now, and traffic by rule and
+//! variant, since its process connected. In memory, bounded for each proxy and for all of them together.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use sluice_proto::v1;
-use tokio::time::Instant;
 
-/// Endpoints that are kept for one proxy.
-const MAX_ENDPOINTS: usize = 50_000;
+use super::ailing::Ailing;
+use super::room::{Room, Share};
+
+/// Bytes that the endpoints of all proxies may take: about 340,000 of them.
+const ENDPOINT_ROOM: usize = 64 << 20;
+/// Bytes that the traffic of all proxies may take.
+const TRAFFIC_ROOM: usize = 256 << 20;
 /// Rules and variants that are kept for one proxy.
 const MAX_TRAFFIC: usize = 20_000;
 /// Bins of one latency sketch.
 const MAX_BINS: usize = 4_096;
 /// Longest name in a report, in bytes: that of a key.
-const MAX_NAME: usize = 1_024;
+pub(super) const MAX_NAME: usize = 1_024;
+/// Bytes that a rule or variant takes, about, beside its names and the bins of its sketch.
+const ENTRY: usize = 400;
+/// Bytes that one of these takes, about.
+const BIN: usize = 32;
+
+/// What the reports of all proxies of a control plane may take. Clones are the same.
+#[derive(Clone, Debug)]
+pub(super) struct Rooms {
+    pub(super) endpoints: Room,
+    pub(super) traffic: Room,
+}
 
 /// The sum of a proxy's reports.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Telemetry {
-    endpoints: BTreeMap<(String, String), v1::EndpointHealth>,
+    pub(super) endpoints: Ailing,
     traffic: BTreeMap<(String, String), Traffic>,
+    /// What `traffic` takes.
+    share: Share,
     dropped_log_lines: u64,
-    /// Entries that did not fit.
-    overflowed: u64,
-    last: Option<Instant>,
+    /// Entries about traffic that did not fit.
+    refused: u64,
 }
 
 #[derive(Debug, Default)]
@@ -47,11 +63,13 @@ struct Latency {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TelemetryView {
-    /// Endpoints that the proxy told of.
+    /// Endpoints that are ejected, or failed a request in the last ten minutes; all others are healthy.
+    /// Empty while the proxy is not connected.
     pub endpoints: Vec<EndpointView>,
     /// Traffic by rule and variant.
     pub traffic: Vec<TrafficView>,
-    /// Entries of reports that were not kept because there were too many.
+    /// Entries of reports that were not kept because there were too many, of this proxy or of all
+    /// together: the lists above are not whole then.
     pub overflowed: u64,
 }
 
@@ -64,7 +82,7 @@ pub struct EndpointView {
     pub address: String,
     /// `healthy`, `ejected` or `unknown`.
     pub state: &'static str,
-    /// Failures so far.
+    /// Failures since the endpoint came.
     pub failures: u64,
 }
 
@@ -88,41 +106,78 @@ pub struct TrafficView {
     pub p99_ms: Option<f64>,
 }
 
-impl Telemetry {
-    /// Adds one report.
-    pub(super) fn fold(&mut self, report: v1::Report, now: Instant) {
-        self.last = Some(now);
-        self.dropped_log_lines = self.dropped_log_lines.saturating_add(report.dropped_log_lines);
-        for health in report.endpoints {
-            let key = (health.backend.clone(), health.address.clone());
-            let known = self.endpoints.contains_key(&key);
-            if (known || self.endpoints.len() < MAX_ENDPOINTS)
-                && key.0.len() <= MAX_NAME
-                && key.1.len() <= MAX_NAME
-            {
-                self.endpoints.insert(key, health);
-            } else {
-                self.overflowed += 1;
-            }
+impl Default for Rooms {
+    fn default() -> Self {
+        Self::of(ENDPOINT_ROOM, TRAFFIC_ROOM)
+    }
+}
+
+impl Rooms {
+    /// So many bytes for each.
+    pub(super) fn of(endpoints: usize, traffic: usize) -> Self {
+        Self {
+            endpoints: Room::of(endpoints),
+            traffic: Room::of(traffic),
         }
+    }
+}
+
+/// Of a proxy that reports to another replica.
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self::within(&Rooms::of(0, 0))
+    }
+}
+
+impl Telemetry {
+    /// Nothing yet; what comes shares `rooms` with the other proxies.
+    pub(super) fn within(rooms: &Rooms) -> Self {
+        Self {
+            endpoints: Ailing::within(&rooms.endpoints),
+            traffic: BTreeMap::new(),
+            share: rooms.traffic.share(),
+            dropped_log_lines: 0,
+            refused: 0,
+        }
+    }
+
+    /// Adds one report.
+    pub(super) fn fold(&mut self, report: v1::Report) {
+        self.dropped_log_lines = self.dropped_log_lines.saturating_add(report.dropped_log_lines);
+        self.endpoints.fold(&report);
         for traffic in report.traffic {
             self.fold_traffic(traffic);
         }
     }
 
     fn fold_traffic(&mut self, report: v1::RouteTraffic) {
+        let names = report.rule.len() + report.variant.len();
         let key = (report.rule, report.variant);
-        let known = self.traffic.contains_key(&key);
-        if (!known && self.traffic.len() >= MAX_TRAFFIC) || key.0.len() > MAX_NAME || key.1.len() > MAX_NAME {
-            self.overflowed += 1;
-            return;
+        if !self.traffic.contains_key(&key) {
+            let is_short = key.0.len() <= MAX_NAME && key.1.len() <= MAX_NAME;
+            let fits = is_short && self.traffic.len() < MAX_TRAFFIC;
+            if !fits || !self.share.take(ENTRY + names) {
+                return self.refuse();
+            }
         }
         let traffic = self.traffic.entry(key).or_default();
         traffic.requests = traffic.requests.saturating_add(report.requests);
         traffic.failures = traffic.failures.saturating_add(report.failures);
         if let Some(sketch) = &report.latency {
+            // As many as there can be afterwards; then as many as there are.
+            let new = traffic.latency.new_bins(sketch);
+            let most = traffic.latency.bins.len() + new;
+            if !self.share.take(BIN * new) {
+                return self.refuse();
+            }
             traffic.latency.merge(sketch);
+            self.share.give_back(BIN * (most - traffic.latency.bins.len()));
         }
+    }
+
+    fn refuse(&mut self) {
+        self.refused += 1;
+        self.share.refuse();
     }
 
     /// Access-log lines that the proxy dropped.
@@ -130,13 +185,9 @@ impl Telemetry {
         self.dropped_log_lines
     }
 
-    /// Endpoints that are ejected now, and all that are known.
-    pub(super) fn endpoint_counts(&self) -> (usize, usize) {
-        let ejected = self.endpoints.values();
-        let ejected = ejected
-            .filter(|health| health.state() == v1::endpoint_health::State::Ejected)
-            .count();
-        (ejected, self.endpoints.len())
+    /// Entries of reports that were not kept.
+    pub(super) fn overflowed(&self) -> u64 {
+        self.refused + self.endpoints.refused()
     }
 
     fn traffic(&self) -> impl Iterator<Item = TrafficView> {
@@ -151,25 +202,21 @@ impl Telemetry {
     }
 
     pub(super) fn view(&self) -> TelemetryView {
-        let endpoint = |health: &v1::EndpointHealth| EndpointView {
-            backend: health.backend.clone(),
-            address: health.address.clone(),
-            state: match health.state() {
-                v1::endpoint_health::State::Healthy => "healthy",
-                v1::endpoint_health::State::Ejected => "ejected",
-                v1::endpoint_health::State::Unspecified => "unknown",
-            },
-            failures: health.failures,
-        };
         TelemetryView {
-            endpoints: self.endpoints.values().map(endpoint).collect(),
+            endpoints: self.endpoints.view(),
             traffic: self.traffic().collect(),
-            overflowed: self.overflowed,
+            overflowed: self.overflowed(),
         }
     }
 }
 
 impl Latency {
+    /// How many bins `sketch` has that this has not.
+    fn new_bins(&self, sketch: &v1::Sketch) -> usize {
+        let is_new = |bin: &&i32| !self.bins.contains_key(bin);
+        sketch.bins.iter().filter(is_new).count().min(MAX_BINS)
+    }
+
     /// Adds a sketch of the same accuracy; of another one the counts cannot be added up, and the
     /// newer sketch starts anew.
     fn merge(&mut self, sketch: &v1::Sketch) {
@@ -215,5 +262,71 @@ impl Latency {
             rank < below
         });
         bin.map(|(bin, _)| gamma.powi(*bin) * 2.0 * gamma / (1.0 + gamma))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn traffic(rule: &str, bins: std::ops::Range<i32>) -> v1::Report {
+        let counts = vec![1; bins.len()];
+        let latency = v1::Sketch {
+            alpha: 0.01,
+            bins: bins.collect(),
+            counts,
+            ..v1::Sketch::default()
+        };
+        v1::Report {
+            traffic: vec![v1::RouteTraffic {
+                rule: rule.into(),
+                requests: 10,
+                failures: 1,
+                latency: Some(latency),
+                ..v1::RouteTraffic::default()
+            }],
+            ..v1::Report::default()
+        }
+    }
+
+    #[test]
+    fn traffic_is_kept_as_far_as_there_is_room_for_all_proxies() {
+        let rooms = Rooms::of(0, 2 * (ENTRY + 1) + 5 * BIN);
+        let [mut one, mut other] = [(); 2].map(|()| Telemetry::within(&rooms));
+        one.fold(traffic("a", 0..3));
+        other.fold(traffic("a", 0..2));
+        assert_eq!(rooms.traffic.taken(), 2 * (ENTRY + 1) + 5 * BIN);
+        // Known bins go on counting; new ones and new rules find no room.
+        one.fold(traffic("a", 1..3));
+        one.fold(traffic("a", 2..4));
+        other.fold(traffic("b", 0..0));
+        assert_eq!(
+            (one.overflowed(), other.overflowed(), rooms.traffic.refused()),
+            (1, 1, 2)
+        );
+        let seen = &one.traffic[&("a".to_owned(), String::new())];
+        assert_eq!((seen.requests, seen.latency.bins.values().sum::<u64>()), (30, 5));
+        drop(one);
+        other.fold(traffic("b", 0..0));
+        assert_eq!(rooms.traffic.taken(), 2 * (ENTRY + 1) + 2 * BIN);
+        drop(other);
+        assert_eq!(rooms.traffic.taken(), 0);
+    }
+
+    #[test]
+    fn a_sketch_takes_what_its_bins_take_also_when_it_starts_anew() {
+        let rooms = Rooms::of(0, 1 << 20);
+        let mut telemetry = Telemetry::within(&rooms);
+        telemetry.fold(traffic("a", 0..500));
+        let mut finer = traffic("a", 0..20);
+        if let Some(latency) = &mut finer.traffic[0].latency {
+            latency.alpha = 0.001;
+        }
+        telemetry.fold(finer);
+        assert_eq!(rooms.traffic.taken(), ENTRY + 1 + 20 * BIN);
+        let wide = i32::try_from(MAX_BINS).unwrap() + 100;
+        telemetry.fold(traffic("a", 0..wide));
+        assert_eq!(rooms.traffic.taken(), ENTRY + 1 + MAX_BINS * BIN);
+        assert_eq!(telemetry.overflowed(), 0);
     }
 }

@@ -187,6 +187,12 @@ impl ProxyView {
                 "another process with this id was displaced {times} times: ids must be unique"
             ));
         }
+        let overflowed = member.telemetry.overflowed();
+        if overflowed > 0 {
+            warnings.push(format!(
+                "{overflowed} entries of its reports were not kept, as there were too many: its own /metrics has all"
+            ));
+        }
         if published.view(&member.view).is_none() && published.world.demanded().len() >= MAX_VIEWS {
             warnings.push(format!(
                 "gets no changes: proxies match more than {MAX_VIEWS} combinations of proxy selectors"

@@ -24,6 +24,7 @@ mod host;
 mod hosts;
 mod map;
 mod mirror;
+mod news;
 mod normalize;
 mod registry;
 mod request;
@@ -45,6 +46,7 @@ pub use explanation::{Chosen, Copied, CrossOrigin, Decision, Explanation, NearMi
 pub use health::{Health, Millis};
 pub use host::{Host, HostError, normalize_host};
 pub use mirror::MirrorTarget;
+pub use news::{Fares, HealthNews};
 pub use normalize::{PathError, normalize_path};
 pub use registry::{Idx, Registry};
 pub use request::{RequestView, Unmet};

@@ -1,11 +1,12 @@
-//! Once a second: what is new, for the control plane. Nothing when nothing is: of ten thousand proxies
-//! that would be ten thousand messages.
+//! Once a second: what is new, for the control plane. Nothing when nothing is, but on a stream that has
+//! just begun: of ten thousand proxies that would be ten thousand messages.
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use sluice_core::{Fares, HealthNews, Millis, Snapshot};
 use sluice_proto::v1;
 use tokio::{
     sync::{mpsc, watch},
@@ -17,7 +18,6 @@ use crate::{
     clock::Clock,
     live::{Generation, Live},
     status::Status,
-    telemetry::HealthReport,
 };
 
 /// Between two looks at the workers while nobody wants reports: sums must not wait on workers for
@@ -36,8 +36,8 @@ pub(super) struct Reporter {
 impl Reporter {
     /// Reports as often as the control plane wants it. What cannot be sent now is in the next one.
     pub(super) async fn run(self) {
-        let mut health = HealthReport::default();
-        let mut stream = 0;
+        let mut health = HealthNews::default();
+        let mut telling = 0;
         let mut last = Instant::now();
         let mut seen: Option<Arc<Generation>> = None;
         loop {
@@ -51,14 +51,14 @@ impl Reporter {
             if let Some(link) = link
                 && let Ok(permit) = self.reports.try_reserve()
             {
-                if stream != link.stream {
-                    // A control plane that has just come knows nothing.
-                    stream = link.stream;
-                    health = HealthReport::default();
+                if telling != link.telling {
+                    // A control plane that has just come knows nothing, another one missed something.
+                    telling = link.telling;
+                    health.start_over();
                 }
-                let mut report = self.sums.borrow_mut().report(last.elapsed());
+                let traffic = self.sums.borrow_mut().report(last.elapsed());
                 last = Instant::now();
-                report.endpoints = health.changes(&snapshot, self.clock.now());
+                let report = with_health(traffic, &mut health, &snapshot, self.clock.now());
                 if has_news(&report) {
                     permit.send(report);
                 }
@@ -68,6 +68,22 @@ impl Reporter {
     }
 }
 
+/// The report of `traffic` with what is to be said of the endpoints of `snapshot`.
+fn with_health(traffic: v1::Report, health: &mut HealthNews, snapshot: &Snapshot, now: Millis) -> v1::Report {
+    let backends = snapshot.backends().map(|backend| &**backend);
+    let health = health.next(backends, now, |endpoint| Fares::of(endpoint, now));
+    v1::Report {
+        endpoints: health.endpoints,
+        plain: health.plain,
+        whole: health.whole,
+        ..traffic
+    }
+}
+
 fn has_news(report: &v1::Report) -> bool {
-    !report.endpoints.is_empty() || !report.traffic.is_empty() || report.dropped_log_lines > 0
+    report.whole
+        || !report.endpoints.is_empty()
+        || !report.plain.is_empty()
+        || !report.traffic.is_empty()
+        || report.dropped_log_lines > 0
 }

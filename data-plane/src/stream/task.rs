@@ -61,7 +61,7 @@ pub(crate) async fn run(
         clock,
         random: Random::seeded(),
         link: Link::Down,
-        streams: 0,
+        telling: 0,
         verifiers: None,
     };
     while !leave.is_cancelled() {
@@ -97,13 +97,23 @@ enum Link {
     },
 }
 
+/// What became of a message.
+#[derive(Debug, PartialEq, Eq)]
+enum Sent {
+    Taken,
+    /// There was no room for a report, and the stream goes on.
+    Missed,
+    /// There is no stream any more.
+    Down,
+}
+
 struct Task {
     machine: Machine,
     control: Vec<String>,
     clock: Clock,
     random: Random,
     link: Link,
-    streams: u64,
+    telling: u64,
     /// Who may sign updates on this stream; `None` where nothing is signed.
     verifiers: Option<Arc<Verifiers>>,
 }
@@ -135,7 +145,16 @@ impl Task {
         match action {
             Action::Connect(address) => self.connect(address, &channels.credentials),
             Action::Disconnect => self.link = Link::Down,
-            Action::Send(body) => self.link.send(body),
+            Action::Send(body) => {
+                if self.link.send(body) == Sent::Missed {
+                    self.telling += 1;
+                    channels.status.send_modify(|status| {
+                        if let Some(link) = &mut status.control {
+                            link.telling = self.telling;
+                        }
+                    });
+                }
+            }
             Action::Build(update) => {
                 // Gone only when the proxy stops, and then nobody waits for the answer.
                 let verifiers = self.verifiers.clone();
@@ -144,15 +163,15 @@ impl Task {
             Action::Trust(bundle) => self.trust(bundle, &channels.credentials).await,
             Action::Welcomed { report_interval } => {
                 channels.credentials.welcomed();
-                self.streams += 1;
-                let (Link::Up { address, .. }, stream) = (&self.link, self.streams) else {
+                self.telling += 1;
+                let (Link::Up { address, .. }, telling) = (&self.link, self.telling) else {
                     return;
                 };
                 let address = self.control[*address].clone();
                 tracing::info!(%address, "control plane connected");
                 let link = ControlLink {
                     address,
-                    stream,
+                    telling,
                     report_interval,
                 };
                 channels.status.send_modify(|status| status.control = Some(link));
@@ -230,14 +249,18 @@ impl Link {
     }
 
     /// Sends; a peer that takes nothing is as good as gone, and its keep-alive will tell.
-    fn send(&mut self, body: Body) {
+    fn send(&mut self, body: Body) -> Sent {
         let Self::Up { outbound, .. } = self else {
-            return;
+            return Sent::Down;
         };
         let report = matches!(body, Body::Report(_));
-        let sent = outbound.try_send(v1::ProxyMessage { body: Some(body) });
-        if sent.is_err() && !report {
-            *self = Self::Down;
+        match outbound.try_send(v1::ProxyMessage { body: Some(body) }) {
+            Ok(()) => Sent::Taken,
+            Err(_) if report => Sent::Missed,
+            Err(_) => {
+                *self = Self::Down;
+                Sent::Down
+            }
         }
     }
 
@@ -301,7 +324,7 @@ mod tests {
             clock,
             random: Random::seeded(),
             link: Link::Down,
-            streams: 0,
+            telling: 0,
             verifiers: None,
         };
         let (updates, mut orders) = mpsc::channel(1);
@@ -340,5 +363,22 @@ mod tests {
         let moment = Moment { now: at, random: 0 };
         let next = task.machine.on(Event::Time, moment);
         assert!(matches!(next[..], [Action::Connect(0)]), "{next:?}");
+    }
+
+    #[test]
+    fn a_report_that_finds_no_room_is_missed_and_anything_else_ends_the_stream() {
+        let (outbound, mut messages) = mpsc::channel(1);
+        let mut link = Link::Up {
+            address: 0,
+            outbound,
+            inbound: Box::pin(stream::pending()),
+        };
+        let report = || Body::Report(v1::Report::default());
+        assert_eq!(link.send(report()), Sent::Taken);
+        assert_eq!(link.send(report()), Sent::Missed);
+        assert_eq!(messages.try_recv().unwrap().body, Some(report()));
+        assert_eq!(link.send(report()), Sent::Taken);
+        assert_eq!(link.send(Body::Ack(v1::Ack::default())), Sent::Down);
+        assert_eq!(link.send(report()), Sent::Down);
     }
 }

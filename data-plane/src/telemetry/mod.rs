@@ -3,7 +3,6 @@
 //! A worker's counters are plain integers that nobody else sees. The control thread asks for them
 //! once a second, and before every scrape, and gets what is new since it last asked.
 
-mod health;
 mod metrics;
 mod sketch;
 mod text;
@@ -14,7 +13,6 @@ use std::{collections::BTreeMap, sync::Arc};
 use sluice_model::Key;
 
 pub(crate) use self::{
-    health::HealthReport,
     metrics::{Facts, render},
     sketch::Sketch,
     totals::Totals,

@@ -67,10 +67,10 @@ impl Totals {
         });
         let dropped = self.counters.dropped_log_lines;
         v1::Report {
-            endpoints: Vec::new(),
             traffic: traffic.collect(),
             interval_ms: u64::try_from(interval.as_millis()).unwrap_or(u64::MAX),
             dropped_log_lines: dropped - std::mem::replace(&mut self.reported_drops, dropped),
+            ..v1::Report::default()
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a proxy tells its control plane, and what it lets itself be told.
 
 use http::Method;
-use sluice_proto::v1::endpoint_health::State;
+use sluice_proto::v1::{EndpointHealth, endpoint_health::State};
 use sluice_tests::client::{Connection, Protocol, get, request, served_by};
 use sluice_tests::fake_control::FakeControl;
 use sluice_tests::manifest::{HOST, LISTENER};
@@ -70,7 +70,7 @@ async fn a_message_of_an_unknown_kind_is_passed_over_and_the_stream_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn traffic_is_reported_to_the_last_request_and_health_from_the_first_report() {
+async fn traffic_is_reported_to_the_last_request_and_health_once_something_is_wrong() {
     const REQUESTS: u64 = 50;
     let upstream = Upstream::echo("web").await.unwrap();
     let directory = tempfile::tempdir().unwrap();
@@ -96,8 +96,8 @@ async fn traffic_is_reported_to_the_last_request_and_health_from_the_first_repor
         .unwrap();
     assert!((scraped - REQUESTS as f64).abs() < f64::EPSILON, "{scraped}");
 
-    let (mut requests, mut failures, mut latencies, mut health) = (0, 0, 0, Vec::new());
-    while requests < REQUESTS || health.is_empty() {
+    let (mut requests, mut failures, mut latencies, mut whole) = (0, 0, 0, 0);
+    while requests < REQUESTS {
         let report = stream.report().await.unwrap();
         for traffic in report.traffic {
             assert_eq!((&*traffic.rule, &*traffic.variant), ("rule/default/shop/all", ""));
@@ -106,15 +106,17 @@ async fn traffic_is_reported_to_the_last_request_and_health_from_the_first_repor
             failures += traffic.failures;
             latencies += sketch.counts.iter().sum::<u64>() + sketch.zeros;
         }
-        health.extend(report.endpoints);
+        whole += usize::from(report.whole);
+        assert_eq!((report.endpoints, report.plain), (vec![], vec![]));
     }
     assert_eq!((requests, failures, latencies), (REQUESTS, 0, REQUESTS));
-    assert_eq!(health.len(), 1, "{health:?}");
-    assert_eq!(health[0].backend, "backend/default/web");
-    assert_eq!(health[0].address, upstream.address.to_string());
-    assert_eq!(health[0].state(), State::Healthy);
+    assert_eq!(
+        whole, 1,
+        "the first report of a stream has all that is wrong: nothing"
+    );
 
     // Failures are those of the answer, not of the connection.
+    let endpoint = upstream.address.to_string();
     drop(upstream);
     let mut connection = Connection::open(address, Protocol::Http1).await.unwrap();
     let answer = connection
@@ -122,11 +124,35 @@ async fn traffic_is_reported_to_the_last_request_and_health_from_the_first_repor
         .await
         .unwrap();
     assert_eq!(answer.status, 502);
-    while failures == 0 {
-        for traffic in stream.report().await.unwrap().traffic {
+    let mut health = Vec::new();
+    while failures == 0 || health.is_empty() {
+        let report = stream.report().await.unwrap();
+        for traffic in report.traffic {
             requests += traffic.requests;
             failures += traffic.failures;
         }
+        health.extend(report.endpoints);
     }
     assert_eq!((requests, failures), (REQUESTS + 1, 1));
+    let told = |one: &EndpointHealth| (one.backend.clone(), one.address.clone(), one.state());
+    assert_eq!(
+        told(&health[0]),
+        ("backend/default/web".into(), endpoint.clone(), State::Healthy)
+    );
+    assert!(health[0].failures > 0);
+
+    // Without its endpoint the backend has nothing that is wrong.
+    let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+    stream.update(full([1; 16], 2, &table(nowhere))).await.unwrap();
+    acked(&mut stream, 2).await;
+    let plain = loop {
+        let report = stream.report().await.unwrap();
+        if let Some(plain) = report.plain.into_iter().next() {
+            break plain;
+        }
+    };
+    assert_eq!(
+        (plain.backend.as_str(), plain.address),
+        ("backend/default/web", endpoint)
+    );
 }

@@ -1,3 +1,4 @@
+mod reports;
 mod start;
 
 use std::sync::Arc;
