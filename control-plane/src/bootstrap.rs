@@ -2,7 +2,7 @@
 
 use crate::clock;
 use crate::control::StartError;
-use crate::store::{Store, StoreError, Token, TokenHash};
+use crate::store::{Scope, Store, StoreError, Token, TokenHash};
 
 /// Author of tokens that nobody asked for over REST.
 const AUTHOR: &str = "bootstrap";
@@ -47,6 +47,7 @@ async fn create(store: &Store, secret: &str) -> Result<(), StartError> {
         created_at: clock::wall(),
         expires_at: None,
         revoked_at: None,
+        scope: Scope::Everything,
     };
     store
         .create_token(&token, AUTHOR)

@@ -118,6 +118,7 @@ async fn write(control: &Running, wish: Wish) -> Revision {
         dangling: sluice_control::compile::DanglingRefs::Refuse,
         base: None,
         author: "test".into(),
+        scope: sluice_control::store::Scope::Everything,
         message: String::new(),
         idempotency_key: None,
     };

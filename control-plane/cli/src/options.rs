@@ -118,6 +118,8 @@ pub(crate) enum ClientCommand {
     Describe(command::describe::Options),
     /// List revisions, newest first: who changed what, when and why
     History(command::history::Options),
+    /// Show what was done and what was refused, and who asked for it
+    Audit(command::audit::Options),
     /// Bring back the content of an older revision, as a new revision
     Rollback(command::rollback::Options),
     /// Show which proxies run a revision, and who refused it and why

@@ -7,7 +7,8 @@ use sluice_intent::{Kind, LabelSelector, Resource, ResourceId, merge_patch};
 use sluice_model::{Code, Revision, Violation};
 
 use super::written::WriteError;
-use crate::compile::{Change, DanglingRefs, Intent, World};
+use crate::compile::{Action, Change, DanglingRefs, Intent, World};
+use crate::store::{Scope, Verb};
 
 /// A write before it is made.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct WriteRequest {
     pub base: Option<Revision>,
     /// Who asks, as authenticated.
     pub author: String,
+    /// What they may do.
+    pub scope: Scope,
     /// Why, in the author's words.
     pub message: String,
     /// The client's key for "the same write again".
@@ -84,6 +87,26 @@ impl Precondition {
 }
 
 impl WriteRequest {
+    /// Whether whoever asks may do all that would change.
+    pub(super) fn permit(&self, actions: &[(ResourceId, Action)]) -> Result<(), WriteError> {
+        let needed = |(id, action): &(ResourceId, Action)| {
+            let verb = match action {
+                Action::Unchanged => return None,
+                Action::Created => Verb::Create,
+                Action::Updated => Verb::Update,
+                Action::Deleted => Verb::Delete,
+            };
+            let may_ask = self.dry_run && self.scope.allows_to(Verb::Plan, id);
+            let is_allowed = may_ask || self.scope.allows_to(verb, id);
+            (!is_allowed).then(|| (verb, id.clone()))
+        };
+        let missing: Vec<_> = actions.iter().filter_map(needed).collect();
+        match missing.is_empty() {
+            true => Ok(()),
+            false => Err(WriteError::Forbidden(missing)),
+        }
+    }
+
     /// What is to be done with dangling references.
     pub(super) fn dangling(&self) -> DanglingRefs {
         match self.wish {

@@ -7,7 +7,7 @@ use sluice_intent::{Format, LabelSelector, Resource, ResourceId};
 
 use super::*;
 use crate::compile::DanglingRefs;
-use crate::store::KeyRing;
+use crate::store::{KeyRing, Scope};
 
 /// A live world on a store of its own.
 pub(super) struct Site {
@@ -80,6 +80,7 @@ fn request(wish: Wish) -> WriteRequest {
         dangling: DanglingRefs::Refuse,
         base: None,
         author: "test".into(),
+        scope: Scope::Everything,
         message: String::new(),
         idempotency_key: None,
     }

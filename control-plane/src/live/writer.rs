@@ -138,6 +138,7 @@ impl Writer {
             let began = Instant::now();
             let mut prepared = check(world.clone(), changes, revision, request).await?;
             let compiling = began.elapsed();
+            request.permit(&prepared.changed.actions)?;
             if prepared.has_secrets() && !self.store.can_seal() {
                 return Err(StoreError::NoKey.into());
             }

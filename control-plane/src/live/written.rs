@@ -7,7 +7,7 @@ use sluice_model::{Revision, Violation};
 use thiserror::Error;
 
 use crate::compile::Changed;
-use crate::store::StoreError;
+use crate::store::{StoreError, Verb};
 
 /// The answer to a write. Kept with the revision, so that a repeated write gets the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +40,9 @@ pub enum WriteError {
     /// The state after it would not be right.
     #[error("{}", counted(.0.len()))]
     Refused(Vec<Violation>),
+    /// Whoever asks may not do this to these resources.
+    #[error("the token does not allow it: {}", forbidden(.0))]
+    Forbidden(Vec<(Verb, ResourceId)>),
     /// What it changes does not exist.
     #[error("{0} does not exist")]
     NotFound(ResourceId),
@@ -87,6 +90,12 @@ impl Written {
             warnings: changed.warnings.clone(),
         }
     }
+}
+
+/// The first few of what is not allowed.
+fn forbidden(missing: &[(Verb, ResourceId)]) -> String {
+    let named = missing.iter().take(5).map(|(verb, id)| format!("{verb} {id}"));
+    named.collect::<Vec<_>>().join(", ")
 }
 
 /// `1 violation`, `2 violations`.

@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
+use sluice_intent::{Kind, Namespace};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::problem::Problem;
 use crate::clock;
-use crate::store::{Store, Token, TokenHash};
+use crate::store::{Scope, Store, Token, TokenHash, Verb};
 
 /// How long a token is believed without a look into the store.
 const TRUST: Duration = Duration::from_secs(2);
@@ -46,6 +47,23 @@ impl Unauthenticated {
     }
 }
 
+/// Why a request of somebody known is not answered.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(super) enum Forbidden {
+    /// It is of the control plane itself.
+    #[error("only a token that may do everything may do this")]
+    Limited,
+    /// The resource is not one of those that the token may see.
+    #[error("the token does not allow to {0} {1} in namespace `{2}`")]
+    Verb(Verb, Kind, Namespace),
+}
+
+impl Forbidden {
+    /// The value of `WWW-Authenticate` (RFC 6750 section 3.1).
+    pub(super) const CHALLENGE: HeaderValue =
+        HeaderValue::from_static("Bearer realm=\"sluice\", error=\"insufficient_scope\"");
+}
+
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Caller {
@@ -53,6 +71,37 @@ pub(super) struct Caller {
     pub(super) token: Arc<str>,
     /// What the token is called: the author of its changes.
     pub(super) name: Arc<str>,
+    /// What it may do.
+    pub(super) scope: Scope,
+}
+
+impl Caller {
+    /// Nobody in particular, who may do nothing.
+    pub(super) fn nobody() -> Self {
+        Self {
+            token: "".into(),
+            name: "".into(),
+            scope: Scope::of(Some(Vec::new())),
+        }
+    }
+
+    /// # Errors
+    /// Unless the token may do everything.
+    pub(super) fn must_be_unlimited(&self) -> Result<(), Forbidden> {
+        match self.scope {
+            Scope::Everything => Ok(()),
+            Scope::Granted(_) => Err(Forbidden::Limited),
+        }
+    }
+
+    /// # Errors
+    /// Unless the token may do it to such resources.
+    pub(super) fn must(&self, verb: Verb, kind: Kind, namespace: &Namespace) -> Result<(), Forbidden> {
+        match self.scope.allows(verb, kind, namespace) {
+            true => Ok(()),
+            false => Err(Forbidden::Verb(verb, kind, namespace.clone())),
+        }
+    }
 }
 
 /// Looks tokens up.
@@ -97,6 +146,7 @@ impl Gatekeeper {
         let caller = Caller {
             token: token.id.as_str().into(),
             name: token.name.as_str().into(),
+            scope: token.scope.clone(),
         };
         self.remember(
             hash,
@@ -168,6 +218,7 @@ mod tests {
             created_at: UnixMillis(1),
             expires_at: None,
             revoked_at: None,
+            scope: Scope::Everything,
         };
         store.create_token(&token, "test").await.unwrap();
         let gatekeeper = Gatekeeper::new(store.clone());

@@ -15,6 +15,7 @@ use super::problem::Problem;
 use super::query::{self, Fields, Parameter, ParameterError, Query};
 use crate::clock;
 use crate::compile::{Intent, World};
+use crate::store::{Scope, Verb};
 
 /// Longest page.
 const MAX_PAGE: u32 = 1_000;
@@ -65,13 +66,22 @@ pub(super) struct ManifestList {
     next: Option<String>,
 }
 
-/// The resources of a kind in one namespace, or with `-` in all. Each page is of one revision; what
+/// The resources of a kind in one namespace, or with `-` in all that the token may see. Each page is of one revision; what
 /// comes or goes between two pages may be seen or not, and nothing is seen twice.
 pub(super) async fn list(call: Call<ListQuery>) -> Result<Answer<Json<ManifestList>>, Problem> {
-    let Call { api, path, query, .. } = call;
+    let Call {
+        api,
+        caller,
+        path,
+        query,
+        ..
+    } = call;
     let (kind, namespace) = (path.kind()?, path.namespace()?);
+    if let Some(namespace) = &namespace {
+        caller.must(Verb::Get, kind, namespace)?;
+    }
     let published = api.live.published();
-    let (page, more) = page(&published.world, kind, namespace.as_ref(), &query);
+    let (page, more) = page(&published.world, kind, namespace.as_ref(), &query, &caller.scope);
     let next = page.last().filter(|_| more).map(|last| {
         let id = &last.resource.id;
         format!("{}/{}", id.namespace, id.name)
@@ -91,13 +101,15 @@ fn page<'a>(
     kind: Kind,
     namespace: Option<&Namespace>,
     query: &ListQuery,
+    scope: &Scope,
 ) -> (Vec<&'a Arc<Intent>>, bool) {
     let after = query.after.as_deref().and_then(|after| place(kind, after));
     let mut selected = world
         .of_kind(kind, after.as_ref())
         .skip_while(|intent| namespace.is_some_and(|wanted| intent.resource.id.namespace < *wanted))
         .take_while(|intent| namespace.is_none_or(|wanted| intent.resource.id.namespace == *wanted))
-        .filter(|intent| query.selector.matches(&intent.resource.labels));
+        .filter(|intent| query.selector.matches(&intent.resource.labels))
+        .filter(|intent| scope.allows_to(Verb::Get, &intent.resource.id));
     let page = selected.by_ref().take(query.limit).collect();
     let more = selected.next().is_some();
     (page, more)

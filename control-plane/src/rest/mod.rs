@@ -10,6 +10,7 @@ mod access;
 mod admission;
 mod answer;
 mod apply;
+mod audit;
 mod authority;
 mod conditions;
 mod content;

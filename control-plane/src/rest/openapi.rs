@@ -10,7 +10,7 @@ use sluice_intent::Kind;
 
 use super::answer::Answer;
 use super::content::Json;
-use super::operation::{Call, Described, Method, Operation};
+use super::operation::{Access, Call, Described, Method, Operation};
 use super::problem::{Problem, ProblemDetails};
 use super::query::Parameter;
 use super::table::operations;
@@ -109,7 +109,7 @@ fn describe(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
     if let Some(content) = content(&operation.content, generator) {
         described["requestBody"] = json!({"required": !operation.content.optional, "content": content});
     }
-    if operation.open {
+    if operation.access == Access::Open {
         described["security"] = json!([]);
     }
     described

@@ -18,6 +18,7 @@ use super::answer::{Answer, Representation};
 use super::content::Content;
 use super::problem::{Missing, Problem};
 use super::query::{Fields, Parameter, Query};
+use super::write::audited;
 
 /// A method of a path.
 pub(super) struct Operation {
@@ -27,13 +28,23 @@ pub(super) struct Operation {
     pub(super) id: &'static str,
     /// What is done, in one line.
     pub(super) summary: &'static str,
-    /// Whether it is done without a token.
-    pub(super) open: bool,
+    pub(super) access: Access,
     pub(super) parameters: &'static [Parameter],
     pub(super) content: Described,
     pub(super) answer: Described,
     pub(super) status: StatusCode,
     pub(super) service: MethodRouter<Arc<Api>>,
+}
+
+/// For whom an operation is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// For everybody.
+    Open,
+    /// For whoever has a token; what it allows is asked where it is known what is wanted.
+    Token,
+    /// For whoever has a token that may do everything.
+    Unlimited,
 }
 
 /// The methods in use.
@@ -83,11 +94,50 @@ impl Operation {
         F: Fn(Call<Q, B>) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<Answer<T>, Problem>> + Send + 'static,
     {
-        let open = !path.starts_with(GUARDED);
+        let access = if path.starts_with(GUARDED) {
+            Access::Token
+        } else {
+            Access::Open
+        };
+        Self::of(access, method, path, (id, summary), handle)
+    }
+
+    /// The same, for those alone who may do everything.
+    pub(super) fn unlimited<Q, B, T, F, A>(
+        method: Method,
+        path: &'static str,
+        id: &'static str,
+        summary: &'static str,
+        handle: F,
+    ) -> Self
+    where
+        Q: Query + 'static,
+        B: Content + 'static,
+        T: Representation + 'static,
+        F: Fn(Call<Q, B>) -> A + Clone + Send + Sync + 'static,
+        A: Future<Output = Result<Answer<T>, Problem>> + Send + 'static,
+    {
+        Self::of(Access::Unlimited, method, path, (id, summary), handle)
+    }
+
+    fn of<Q, B, T, F, A>(
+        access: Access,
+        method: Method,
+        path: &'static str,
+        (id, summary): (&'static str, &'static str),
+        handle: F,
+    ) -> Self
+    where
+        Q: Query + 'static,
+        B: Content + 'static,
+        T: Representation + 'static,
+        F: Fn(Call<Q, B>) -> A + Clone + Send + Sync + 'static,
+        A: Future<Output = Result<Answer<T>, Problem>> + Send + 'static,
+    {
         let serve = move |State(api): State<Arc<Api>>, request: Request| {
             let handle = handle.clone();
             async move {
-                let answer = match Call::read(Arc::clone(&api), request, open).await {
+                let answer = match Call::read(Arc::clone(&api), request, access).await {
                     Ok(call) => handle(call).await,
                     Err(problem) => Err(problem),
                 };
@@ -101,7 +151,7 @@ impl Operation {
             path,
             id,
             summary,
-            open,
+            access,
             parameters: Q::PARAMETERS,
             content: Described {
                 media_types: B::MEDIA_TYPES.into(),
@@ -121,15 +171,17 @@ impl Operation {
 
 impl<Q: Query, B: Content> Call<Q, B> {
     /// Who asks comes first: strangers learn nothing, and no body of theirs is read.
-    async fn read(api: Arc<Api>, request: Request, open: bool) -> Result<Self, Problem> {
+    async fn read(api: Arc<Api>, request: Request, access: Access) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
-        let caller = match open {
-            true => Caller {
-                token: "".into(),
-                name: "".into(),
-            },
-            false => api.gatekeeper.admit(&parts.headers).await?,
+        let caller = match access {
+            Access::Open => Caller::nobody(),
+            Access::Token | Access::Unlimited => api.gatekeeper.admit(&parts.headers).await?,
         };
+        if access == Access::Unlimited {
+            let permitted = caller.must_be_unlimited().map_err(Problem::from);
+            // What only reads leaves no trace.
+            audited(&api, &caller, parts.method.is_safe(), permitted).await?;
+        }
         let path = Segments::of(&mut parts).await?;
         let fields = Fields::split(parts.uri.query(), Q::PARAMETERS)?;
         let query = Q::read(&fields)?;

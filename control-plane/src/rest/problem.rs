@@ -17,10 +17,10 @@ use sluice_model::{Code, Revision, Violation};
 use thiserror::Error;
 
 use self::class::Class;
-use super::access::Unauthenticated;
+use super::access::{Forbidden, Unauthenticated};
 use super::query::ParameterError;
 use crate::live::{WriteError, counted};
-use crate::store::StoreError;
+use crate::store::{StoreError, Verb};
 use crate::trust::TrustError;
 
 /// Violations in one answer; more are only counted.
@@ -34,6 +34,9 @@ pub(super) enum Problem {
     /// No token, or none that is accepted.
     #[error(transparent)]
     Unauthenticated(#[from] Unauthenticated),
+    /// The token does not allow it.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
     /// The path leads nowhere.
     #[error("{0}")]
     NotFound(Missing),
@@ -135,9 +138,10 @@ impl Problem {
                         .join("\n"),
                 )
             }
-            Self::Write(error @ (WriteError::Raced(_) | WriteError::Precondition { .. })) => {
-                Some(error.to_string())
-            }
+            Self::Write(
+                error @ (WriteError::Raced(_) | WriteError::Precondition { .. } | WriteError::Forbidden(_)),
+            ) => Some(error.to_string()),
+            Self::Forbidden(reason) => Some(reason.to_string()),
             _ => None,
         }
     }
@@ -145,6 +149,13 @@ impl Problem {
     fn into_violations(self) -> Vec<Violation> {
         match self {
             Self::Violations(violations) | Self::Write(WriteError::Refused(violations)) => violations,
+            Self::Write(WriteError::Forbidden(missing)) => {
+                let forbidden = |(verb, id): (Verb, ResourceId)| {
+                    let message = format!("the token does not allow to {verb} it");
+                    Violation::new(id.to_string(), "", Code::Forbidden, message)
+                };
+                missing.into_iter().map(forbidden).collect()
+            }
             Self::Write(WriteError::Raced(ids)) => {
                 let raced = |id: ResourceId| {
                     let message = "has changed since the base revision";
@@ -223,6 +234,7 @@ impl IntoResponse for Problem {
         let (status, name, title) = Class::of(&self).facts();
         let challenge = match &self {
             Self::Unauthenticated(reason) => Some(reason.challenge()),
+            Self::Forbidden(_) | Self::Write(WriteError::Forbidden(_)) => Some(Forbidden::CHALLENGE),
             _ => None,
         };
         let detail = self.to_string();

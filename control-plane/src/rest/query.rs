@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use super::problem::Problem;
 use crate::fleet::{ProxyStatus, Quorum};
+use crate::store::AuditAction;
 
 /// Longest wait for a receipt.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(600);
@@ -21,6 +22,8 @@ const MAX_MESSAGE: usize = 4_096;
 /// Every query parameter that there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Parameter {
+    Action,
+    Author,
     BaseRevision,
     Before,
     Continue,
@@ -65,6 +68,9 @@ pub(super) enum ParameterError {
     /// Not one of the words.
     #[error("must be `refuse` or `warn`")]
     DanglingRefs,
+    /// Not what the audit trail knows.
+    #[error("must be one of {}", AuditAction::ALL.map(AuditAction::as_str).join(", "))]
+    Action,
     /// Not statuses of proxies.
     #[error("must be one or more of `current`, `behind`, `refused` and `lost`, with commas")]
     Status,
@@ -222,6 +228,8 @@ impl Parameter {
     /// The name in the query.
     pub(super) const fn name(self) -> &'static str {
         match self {
+            Self::Action => "action",
+            Self::Author => "author",
             Self::BaseRevision => "baseRevision",
             Self::Before => "before",
             Self::Continue => "continue",
@@ -241,8 +249,10 @@ impl Parameter {
     /// What it does, for the OpenAPI document.
     pub(super) const fn description(self) -> &'static str {
         match self {
+            Self::Action => "Only what was done in this way.",
+            Self::Author => "Only what was done with tokens of this name.",
             Self::BaseRevision => "Refuse with 409 if a touched resource changed after this revision.",
-            Self::Before => "Only revisions below this one.",
+            Self::Before => "Only revisions, or lines of the audit trail, below this one.",
             Self::Continue => "What the page before said in `continue`.",
             Self::DanglingRefs => {
                 "References to what does not exist are refused, or are warnings and their share of requests answers 500."
@@ -269,7 +279,10 @@ impl Parameter {
     pub(super) fn schema(self) -> Value {
         match self {
             Self::BaseRevision | Self::Before => json!({"type": "integer", "format": "int64", "minimum": 0}),
-            Self::Continue | Self::Namespace | Self::LabelSelector | Self::Prune => json!({"type": "string"}),
+            Self::Action => json!({"type": "string", "enum": AuditAction::ALL.map(AuditAction::as_str)}),
+            Self::Author | Self::Continue | Self::Namespace | Self::LabelSelector | Self::Prune => {
+                json!({"type": "string"})
+            }
             Self::Status => json!({"type": "string", "examples": ["behind,refused"]}),
             Self::Message => json!({"type": "string", "maxLength": MAX_MESSAGE}),
             Self::DanglingRefs => json!({"type": "string", "enum": ["refuse", "warn"], "default": "refuse"}),

@@ -15,11 +15,13 @@ use super::problem::{INPUT, Missing, Problem};
 use super::write::{Applied, WriteQuery, audited, etag, precondition, write};
 use crate::clock;
 use crate::live::Wish;
+use crate::store::Verb;
 
 /// The manifest, with its status. The tag is the revision that gave it this content; conditions
 /// change without it.
 pub(super) async fn get(call: Call) -> Result<Answer<Json<Manifest>>, Problem> {
     let id = call.path.resource()?;
+    call.caller.must(Verb::Get, id.kind, &id.namespace)?;
     let published = call.api.live.published();
     let Some(intent) = published.world.get(&id) else {
         return Err(Missing::Resource(id).into());

@@ -3,8 +3,8 @@
 use super::operation::Method::{Delete, Get, Patch, Post, Put};
 use super::operation::Operation as Op;
 use super::{
-    apply, authority, explain, health, join_tokens, list, openapi, proxies, proxy_labels, receipts, resource,
-    revisions, tokens,
+    apply, audit, authority, explain, health, join_tokens, list, openapi, proxies, proxy_labels, receipts,
+    resource, revisions, tokens,
 };
 
 const RESOURCES: &str = "/v1/namespaces/{namespace}/{plural}";
@@ -111,21 +111,21 @@ fn administration() -> Vec<Op> {
             "A proxy and what it reports",
             proxies::get,
         ),
-        Op::new(
+        Op::unlimited(
             Delete,
             PROXY,
             "forgetProxy",
             "Take a proxy that will not come back off the list",
             proxies::forget,
         ),
-        Op::new(
+        Op::unlimited(
             Patch,
             LABELS,
             "labelProxy",
             "Set labels of a proxy, or take them away with null",
             proxy_labels::change,
         ),
-        Op::new(
+        Op::unlimited(
             Delete,
             LABELS,
             "unlabelProxy",
@@ -139,42 +139,49 @@ fn administration() -> Vec<Op> {
             "The control planes",
             proxies::replicas,
         ),
-        Op::new(
+        Op::unlimited(
+            Get,
+            "/v1/audit",
+            "listAudit",
+            "The audit trail: every write and every refused one, newest first",
+            audit::list,
+        ),
+        Op::unlimited(
             Get,
             "/v1/tokens",
             "listTokens",
             "Tokens, without their secrets",
             tokens::list,
         ),
-        Op::new(Post, "/v1/tokens", "createToken", "Make a token", tokens::create),
-        Op::new(Delete, TOKEN, "revokeToken", "Withdraw a token", tokens::revoke),
+        Op::unlimited(Post, "/v1/tokens", "createToken", "Make a token", tokens::create),
+        Op::unlimited(Delete, TOKEN, "revokeToken", "Withdraw a token", tokens::revoke),
     ]
 }
 
 fn trust() -> Vec<Op> {
     vec![
-        Op::new(
+        Op::unlimited(
             Get,
             JOIN_TOKENS,
             "listJoinTokens",
             "Join tokens, without their secrets",
             join_tokens::list,
         ),
-        Op::new(
+        Op::unlimited(
             Post,
             JOIN_TOKENS,
             "createJoinToken",
             "Make a token that lets one proxy join the fleet",
             join_tokens::create,
         ),
-        Op::new(
+        Op::unlimited(
             Delete,
             JOIN_TOKEN,
             "revokeJoinToken",
             "Withdraw a join token",
             join_tokens::revoke,
         ),
-        Op::new(
+        Op::unlimited(
             Delete,
             CERTIFICATE,
             "revokeCertificate",
@@ -188,7 +195,7 @@ fn trust() -> Vec<Op> {
             "The certificate authorities of the fleet",
             authority::get,
         ),
-        Op::new(
+        Op::unlimited(
             Post,
             "/v1/ca/rotate",
             "rotateAuthority",

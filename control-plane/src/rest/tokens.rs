@@ -11,12 +11,14 @@ use super::content::Json;
 use super::operation::Call;
 use super::problem::{INPUT, Missing, Problem};
 use crate::clock;
-use crate::store::{Token, TokenHash, UnixMillis};
+use crate::store::{Grant, Scope, Token, TokenHash, UnixMillis};
 
 /// What secrets begin with, so that scanners know one when they see it.
 const PREFIX: &str = "sluice_";
 /// Longest name, in bytes.
 const MAX_NAME: usize = 128;
+/// Most grants of a token, and most words in each list of a grant.
+const MAX_GRANTS: usize = 100;
 
 /// A token to be made.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -28,6 +30,10 @@ pub(super) struct NewToken {
     /// How long it is accepted; without, until it is withdrawn.
     #[schemars(range(min = 1))]
     expires_in_seconds: Option<u64>,
+    /// What it may do; everything when left out. Whatever it may do, it may also read what is known of the
+    /// fleet and of the history.
+    #[schemars(length(min = 1, max = 100))]
+    grants: Option<Vec<Grant>>,
 }
 
 /// A new token, with its secret: the only time that it can be seen.
@@ -57,6 +63,9 @@ pub(super) struct TokenView {
     /// When it was withdrawn.
     #[serde(skip_serializing_if = "Option::is_none")]
     revoked_at_ms: Option<u64>,
+    /// What it may do; absent: everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grants: Option<Vec<Grant>>,
 }
 
 /// All tokens.
@@ -71,10 +80,12 @@ pub(super) async fn create(call: Call<(), Json<NewToken>>) -> Result<Answer<Json
     let Call {
         api,
         caller,
-        content: Json(NewToken {
-            name,
-            expires_in_seconds,
-        }),
+        content:
+            Json(NewToken {
+                name,
+                expires_in_seconds,
+                grants,
+            }),
         ..
     } = call;
     // Authors with a `/` are the control plane's own: `rollout/NAMESPACE/NAME`.
@@ -91,11 +102,14 @@ pub(super) async fn create(call: Call<(), Json<NewToken>>) -> Result<Answer<Json
             message,
         ));
     }
+    if let Some((field, message)) = grants.as_deref().and_then(wrong) {
+        return Err(Problem::violation(INPUT, &field, Code::OutOfRange, message));
+    }
     let secret = new_secret();
     let now = clock::wall();
     let lifetime = expires_in_seconds.map(|seconds| seconds.saturating_mul(1_000));
     let expires_at = lifetime.map(|lifetime| UnixMillis(now.0.saturating_add(lifetime)));
-    let token = token(&name, &secret, now, expires_at);
+    let token = token(&name, &secret, (now, expires_at), Scope::of(grants));
     api.store.create_token(&token, &caller.name).await?;
     let created = CreatedToken {
         token: secret,
@@ -134,7 +148,34 @@ fn new_secret() -> String {
     format!("{PREFIX}{}{}", random(), random())
 }
 
-fn token(name: &str, secret: &str, created_at: UnixMillis, expires_at: Option<UnixMillis>) -> Token {
+/// What is wrong with the lengths of these grants: a list without members would allow nothing, which is
+/// never meant.
+fn wrong(grants: &[Grant]) -> Option<(String, String)> {
+    if !(1..=MAX_GRANTS).contains(&grants.len()) {
+        let message = format!("must have 1 to {MAX_GRANTS} members; leave it out to allow everything");
+        return Some(("grants".to_owned(), message));
+    }
+    grants.iter().enumerate().find_map(|(index, grant)| {
+        let lengths = [
+            ("verbs", Some(grant.verbs.len())),
+            ("kinds", grant.kinds.as_ref().map(Vec::len)),
+            ("namespaces", grant.namespaces.as_ref().map(Vec::len)),
+        ];
+        let is_wrong = |length: usize| !(1..=MAX_GRANTS).contains(&length);
+        let (field, _) = lengths
+            .into_iter()
+            .find(|(_, length)| length.is_some_and(is_wrong))?;
+        let message = format!("must have 1 to {MAX_GRANTS} members");
+        Some((format!("grants[{index}].{field}"), message))
+    })
+}
+
+fn token(
+    name: &str,
+    secret: &str,
+    (created_at, expires_at): (UnixMillis, Option<UnixMillis>),
+    scope: Scope,
+) -> Token {
     Token {
         id: uuid::Uuid::new_v4().simple().to_string()[..12].to_owned(),
         name: name.to_owned(),
@@ -142,6 +183,7 @@ fn token(name: &str, secret: &str, created_at: UnixMillis, expires_at: Option<Un
         created_at,
         expires_at,
         revoked_at: None,
+        scope,
     }
 }
 
@@ -153,6 +195,7 @@ impl From<&Token> for TokenView {
             created_at_ms: token.created_at.0,
             expires_at_ms: token.expires_at.map(|at| at.0),
             revoked_at_ms: token.revoked_at.map(|at| at.0),
+            grants: token.scope.grants().map(<[Grant]>::to_vec),
         }
     }
 }

@@ -93,6 +93,7 @@ pub(super) async fn write(
         dangling: query.dangling,
         base,
         author: caller.name.to_string(),
+        scope: caller.scope.clone(),
         message: query.message,
         idempotency_key: idempotency_key(headers, caller)?,
     };
@@ -264,7 +265,7 @@ mod tests {
     fn an_idempotency_key_is_the_tokens_own() {
         let caller = Caller {
             token: "t1".into(),
-            name: "ci".into(),
+            ..Caller::nobody()
         };
         let key = |value: &str| idempotency_key(&headers(IDEMPOTENCY_KEY, value), &caller);
         assert_eq!(key("abc").unwrap().as_deref(), Some("t1/abc"));

@@ -39,7 +39,8 @@ pub enum AuditAction {
 }
 
 impl AuditAction {
-    const ALL: [Self; 11] = [
+    /// Every one.
+    pub const ALL: [Self; 11] = [
         Self::Commit,
         Self::Rollback,
         Self::Refused,
@@ -52,6 +53,11 @@ impl AuditAction {
         Self::ProxyRevoked,
         Self::AuthorityRotated,
     ];
+
+    /// The one of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == name)
+    }
 
     /// The name that is stored and shown.
     pub const fn as_str(self) -> &'static str {
@@ -88,6 +94,17 @@ pub struct AuditEntry {
     pub detail: String,
 }
 
+/// Which lines of the trail are wanted: those for which all of it holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// Below this point.
+    pub before: Option<u64>,
+    /// Of this author.
+    pub author: Option<String>,
+    /// Of this sort.
+    pub action: Option<AuditAction>,
+}
+
 impl Store {
     /// Records a write that was refused. `detail` is cut to 16 KiB and must hold no secret.
     pub async fn record_refusal(&self, at: UnixMillis, author: &str, detail: &str) -> Result<(), StoreError> {
@@ -117,14 +134,18 @@ impl Store {
         session.commit().await
     }
 
-    /// Entries below `before` (all without it), newest first, at most `limit` and [`MAX_PAGE`].
-    pub async fn audit(&self, before: Option<u64>, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+    /// Entries that `filter` asks for, newest first, at most `limit` and [`MAX_PAGE`].
+    pub async fn audit(&self, filter: &AuditFilter, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         let sql = format!(
             "SELECT id, revision, at_ms, author, action, detail FROM audit \
-             WHERE id < $1 ORDER BY id DESC LIMIT {}",
+             WHERE id < $1 AND ($2 = '' OR author = $2) AND ($3 = '' OR action = $3) \
+             ORDER BY id DESC LIMIT {}",
             limit.min(MAX_PAGE)
         );
-        let select = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(before.map_or(i64::MAX, stored));
+        let select = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(filter.before.map_or(i64::MAX, stored))
+            .bind(filter.author.as_deref().unwrap_or_default())
+            .bind(filter.action.map_or("", AuditAction::as_str));
         let mut session = self.begin(Mode::Read).await?;
         let rows = session.rows(select).await?;
         session.rollback().await?;
@@ -161,10 +182,7 @@ fn entry(row: &Row) -> Result<AuditEntry, StoreError> {
         revision: (revision != NO_REVISION).then_some(revision),
         at: UnixMillis(row.number(2)?),
         author: row.text(3)?,
-        action: AuditAction::ALL
-            .into_iter()
-            .find(|known| known.as_str() == action)
-            .ok_or(StoreError::Corrupt)?,
+        action: AuditAction::parse(&action).ok_or(StoreError::Corrupt)?,
         detail: row.text(5)?,
     })
 }

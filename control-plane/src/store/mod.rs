@@ -33,6 +33,7 @@ mod replica;
 mod resource;
 mod revision;
 mod schema;
+mod scope;
 mod sealed;
 mod session;
 mod target;
@@ -43,7 +44,7 @@ mod write;
 
 use std::sync::Arc;
 
-pub use audit::{AuditAction, AuditEntry};
+pub use audit::{AuditAction, AuditEntry, AuditFilter};
 pub use discovered::Discovered;
 pub use envelope::KeyRing;
 pub use error::StoreError;
@@ -60,6 +61,7 @@ pub use record::{Record, RecordName};
 pub use replica::{Extent, PeerRow, Replica};
 pub use resource::{CatchUp, Changes, Loaded, ResourceKey, StoredResource};
 pub use revision::{Action, ChangedResource, MAX_PAGE, RevisionRecord};
+pub use scope::{Grant, Scope, Verb};
 pub use sealed::Rewrapped;
 pub use sluice_model::{HistoryId, Revision, Secret};
 pub use token::{Token, TokenHash};

@@ -5,7 +5,7 @@ use std::fmt;
 use super::audit::{self, AuditAction};
 use super::id::{NO_REVISION, UnixMillis};
 use super::session::{Mode, Row, Session, stored};
-use super::{Store, StoreError};
+use super::{Scope, Store, StoreError};
 
 /// BLAKE3 of a token's secret. Secrets are random and long, so a plain hash cannot be reversed.
 #[derive(Clone, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub struct Token {
     pub expires_at: Option<UnixMillis>,
     /// When it was withdrawn.
     pub revoked_at: Option<UnixMillis>,
+    /// What it may do.
+    pub scope: Scope,
 }
 
 impl Token {
@@ -56,7 +58,7 @@ impl Token {
     }
 }
 
-const COLUMNS: &str = "id, name, hash, created_at_ms, expires_at_ms, revoked_at_ms";
+const COLUMNS: &str = "id, name, hash, created_at_ms, expires_at_ms, revoked_at_ms, scope";
 /// Most tokens that one store holds and lists.
 const MAX_TOKENS: usize = 10_000;
 
@@ -64,8 +66,8 @@ impl Store {
     /// Stores a new token. Its id and hash must be new.
     pub async fn create_token(&self, token: &Token, author: &str) -> Result<(), StoreError> {
         let insert = sqlx::query(
-            "INSERT INTO tokens (id, name, hash, created_at_ms, expires_at_ms, revoked_at_ms) \
-             SELECT $1, $2, $3, $4, $5, $6 WHERE (SELECT COUNT(*) FROM tokens) < $7",
+            "INSERT INTO tokens (id, name, hash, created_at_ms, expires_at_ms, revoked_at_ms, scope) \
+             SELECT $1, $2, $3, $4, $5, $6, $7 WHERE (SELECT COUNT(*) FROM tokens) < $8",
         )
         .bind(token.id.as_str())
         .bind(token.name.as_str())
@@ -73,6 +75,7 @@ impl Store {
         .bind(stored(token.created_at.0))
         .bind(stored(token.expires_at.unwrap_or_default().0))
         .bind(stored(token.revoked_at.unwrap_or_default().0))
+        .bind(write_scope(&token.scope))
         .bind(stored(MAX_TOKENS as u64));
         let mut session = self.begin(Mode::Write).await?;
         if session.execute(insert).await? == 0 {
@@ -143,7 +146,25 @@ fn token(row: &Row) -> Result<Token, StoreError> {
         created_at: UnixMillis(row.number(3)?),
         expires_at: optional(row.number(4)?),
         revoked_at: optional(row.number(5)?),
+        scope: read_scope(&row.text(6)?)?,
     })
+}
+
+/// Empty is everything.
+fn write_scope(scope: &Scope) -> String {
+    // Words: there is nothing in it that JSON cannot hold.
+    let written = scope.grants().map(serde_json::to_string);
+    written.and_then(Result::ok).unwrap_or_default()
+}
+
+/// What does not read allows nothing, for it may be of a later version: only the empty text is everything.
+fn read_scope(text: &str) -> Result<Scope, StoreError> {
+    match text {
+        "" => Ok(Scope::Everything),
+        grants => serde_json::from_str(grants)
+            .map(|grants| Scope::of(Some(grants)))
+            .map_err(|_| StoreError::Corrupt),
+    }
 }
 
 #[cfg(test)]
@@ -159,6 +180,7 @@ mod tests {
             created_at: UnixMillis(1),
             expires_at: Some(UnixMillis(10)),
             revoked_at: None,
+            scope: Scope::Everything,
         };
         assert!(token.is_valid(UnixMillis(9)));
         assert!(!token.is_valid(UnixMillis(10)));

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use http::{Method, Request};
 use serde_json::json;
-use sluice_control::store::AuditAction;
+use sluice_control::store::{AuditAction, AuditFilter};
 
 use crate::manifests::{backend, shop};
 use crate::server::Server;
@@ -141,7 +141,7 @@ async fn refused_writes_are_in_the_audit_trail_without_what_was_written() {
     server.apply(&shop()).await;
     let in_use = server.delete("/v1/namespaces/default/backends/web").await;
     assert_eq!(in_use.status, 422);
-    let trail = server.store.audit(None, 10).await.unwrap();
+    let trail = server.store.audit(&AuditFilter::default(), 10).await.unwrap();
     let refused: Vec<_> = trail
         .iter()
         .filter(|entry| entry.action == AuditAction::Refused)

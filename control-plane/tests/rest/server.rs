@@ -10,7 +10,7 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 use sluice_control::fleet::{Ends, Fleet, FleetService};
 use sluice_control::live::Live;
-use sluice_control::store::{KeyRing, Replica, Store, Token, TokenHash, UnixMillis};
+use sluice_control::store::{KeyRing, Replica, Scope, Store, Token, TokenHash, UnixMillis};
 use sluice_control::trust::{self, Trust};
 use sluice_control::{CERTIFICATE_LIFETIME, MAX_STREAMS, TICKET_ROTATION, discovery, rest};
 use tokio::net::TcpListener;
@@ -56,6 +56,7 @@ impl Server {
             created_at: UnixMillis(1),
             expires_at: None,
             revoked_at: None,
+            scope: Scope::Everything,
         };
         store.create_token(&token, "test").await.unwrap();
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());

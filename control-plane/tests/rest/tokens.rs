@@ -2,9 +2,10 @@
 
 use axum::body::Body;
 use http::Request;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::server::{SECRET, Server};
+use crate::manifests::{backend, list};
+use crate::server::{Answer, SECRET, Server};
 
 #[tokio::test]
 async fn a_token_opens_from_its_making_until_it_is_withdrawn() {
@@ -54,6 +55,19 @@ async fn a_token_needs_a_name_that_can_stand_in_the_history() {
         ),
         (json!({"name": "a", "expires": 1}), "input  invalid"),
         (json!({}), "input  invalid"),
+        (json!({"name": "a", "grants": []}), "input grants outOfRange"),
+        (
+            json!({"name": "a", "grants": [{"verbs": []}]}),
+            "input grants[0].verbs outOfRange",
+        ),
+        (
+            json!({"name": "a", "grants": [{"verbs": ["get"], "namespaces": []}]}),
+            "input grants[0].namespaces outOfRange",
+        ),
+        (
+            json!({"name": "a", "grants": [{"verbs": ["read"]}]}),
+            "input  invalid",
+        ),
     ] {
         let answer = server.post("/v1/tokens", &body).await;
         assert_eq!(
@@ -62,4 +76,147 @@ async fn a_token_needs_a_name_that_can_stand_in_the_history() {
             "{body}"
         );
     }
+}
+
+/// A token of `grants`, and how it sends requests.
+async fn limited(server: &Server, grants: Value) -> impl AsyncFn(&str, &str, Option<Value>) -> Answer {
+    let made = server
+        .post("/v1/tokens", &json!({"name": "ci", "grants": grants}))
+        .await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let secret = made.json["token"].as_str().unwrap().to_owned();
+    async move |method: &str, path: &str, body: Option<Value>| {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("authorization", format!("Bearer {secret}"))
+            .header("content-type", "application/json");
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        server.raw(request.body(body).unwrap()).await
+    }
+}
+
+#[tokio::test]
+async fn a_token_changes_what_its_grants_allow_and_nothing_else() {
+    let server = Server::start().await;
+    server.apply(&[backend("a", 80), backend("b", 80)]).await;
+    let grants = json!([{"verbs": ["create", "update"], "kinds": ["Backend"], "namespaces": ["shop"]}]);
+    let send = limited(&server, grants).await;
+    let in_shop = |name: &str| {
+        let mut manifest = backend(name, 80);
+        manifest["metadata"]["namespace"] = "shop".into();
+        manifest
+    };
+    let apply = async |manifests: &[Value]| send("POST", "/v1/apply", Some(list(manifests))).await;
+    assert_eq!(apply(&[in_shop("c")]).await.status, 200);
+    assert_eq!(
+        apply(&[in_shop("c"), backend("a", 80)]).await.status,
+        200,
+        "what stays as it is needs nothing"
+    );
+
+    let refused = apply(&[in_shop("d"), backend("new", 80)]).await;
+    assert_eq!(
+        (refused.status, refused.violations()),
+        (403, vec!["Backend/default/new  forbidden".to_owned()])
+    );
+    assert!(
+        refused.headers["www-authenticate"]
+            .to_str()
+            .unwrap()
+            .contains("insufficient_scope")
+    );
+    assert_eq!(
+        server.get("/v1/namespaces/shop/backends/d").await.status,
+        404,
+        "all or nothing"
+    );
+    let deleted = send("DELETE", "/v1/namespaces/shop/backends/c", None).await;
+    assert_eq!(deleted.status, 403, "{deleted:?}");
+    let back = send("POST", "/v1/revisions/1/rollback", None).await;
+    assert_eq!(back.status, 403, "it would delete: {back:?}");
+    let dry = send("POST", "/v1/apply?dryRun=true", Some(list(&[backend("new", 80)]))).await;
+    assert_eq!(dry.status, 403, "{dry:?}");
+
+    let trail = server.get("/v1/audit?author=ci&action=refused").await;
+    let details: Vec<_> = trail.json["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| &line["detail"])
+        .collect();
+    assert_eq!(
+        details,
+        [
+            "the token does not allow it: delete Backend/shop/c",
+            "the token does not allow it: delete Backend/shop/c",
+            "the token does not allow it: create Backend/default/new",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_token_sees_what_its_grants_allow_and_plans_without_writing() {
+    let server = Server::start().await;
+    let mut other = backend("b", 80);
+    other["metadata"]["namespace"] = "shop".into();
+    server.apply(&[backend("a", 80), other]).await;
+    let send = limited(
+        &server,
+        json!([{"verbs": ["get", "plan"], "namespaces": ["shop"]}]),
+    )
+    .await;
+    let get = async |path: &str| send("GET", path, None).await;
+    assert_eq!(get("/v1/namespaces/shop/backends/b").await.status, 200);
+    assert_eq!(get("/v1/namespaces/default/backends/a").await.status, 403);
+    assert_eq!(get("/v1/namespaces/default/backends").await.status, 403);
+    let all = get("/v1/namespaces/-/backends").await;
+    let names: Vec<_> = all.json["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["metadata"]["name"])
+        .collect();
+    assert_eq!(names, ["b"]);
+    assert_eq!(get("/v1/fleet").await.status, 200);
+    assert_eq!(get("/v1/revisions").await.status, 200);
+
+    let mut changed = backend("new", 80);
+    changed["metadata"]["namespace"] = "shop".into();
+    let body = Some(list(&[changed]));
+    assert_eq!(
+        send("POST", "/v1/apply?dryRun=true", body.clone()).await.status,
+        200
+    );
+    assert_eq!(send("POST", "/v1/apply", body).await.status, 403);
+}
+
+#[tokio::test]
+async fn what_is_of_the_control_plane_itself_needs_a_token_that_may_do_everything() {
+    let server = Server::start().await;
+    let all = json!([{"verbs": ["get", "plan", "create", "update", "delete"]}]);
+    let send = limited(&server, all).await;
+    for (method, path) in [
+        ("GET", "/v1/tokens"),
+        ("POST", "/v1/tokens"),
+        ("DELETE", "/v1/tokens/x"),
+        ("GET", "/v1/audit"),
+        ("GET", "/v1/join-tokens"),
+        ("POST", "/v1/join-tokens"),
+        ("DELETE", "/v1/join-tokens/x"),
+        ("DELETE", "/v1/fleet/x"),
+        ("PATCH", "/v1/fleet/x/labels"),
+        ("DELETE", "/v1/fleet/x/labels"),
+        ("DELETE", "/v1/fleet/x/certificate"),
+        ("POST", "/v1/ca/rotate"),
+    ] {
+        let answer = send(method, path, None).await;
+        assert_eq!(answer.status, 403, "{method} {path}: {answer:?}");
+    }
+    let refused = server.get("/v1/audit?action=refused").await;
+    assert_eq!(
+        refused.json["items"].as_array().unwrap().len(),
+        9,
+        "all but those that only read"
+    );
 }

@@ -43,6 +43,8 @@ pub enum Code {
     Local,
     /// Not signed by a key that is trusted.
     Unsigned,
+    /// Whoever asks may not do it.
+    Forbidden,
 }
 
 impl Code {
@@ -66,6 +68,7 @@ impl Code {
             Self::WrongBase => "wrongBase",
             Self::Local => "local",
             Self::Unsigned => "unsigned",
+            Self::Forbidden => "forbidden",
         }
     }
 }

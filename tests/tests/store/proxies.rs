@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-use sluice_control::store::{AuditAction, Store, UnixMillis};
+use sluice_control::store::{AuditAction, AuditFilter, Store, UnixMillis};
 
 use crate::database::Database;
 
@@ -66,7 +66,7 @@ async fn labels_of_proxies_are_read_in_the_order_of_their_changes(database: Data
     futures_util::future::join_all(many).await;
     let news = store.proxy_labels_since(seen + 1).await.unwrap();
     assert_eq!(news[0].labels.len(), 8, "{news:?}");
-    let trail = store.audit(None, 1).await.unwrap();
+    let trail = store.audit(&AuditFilter::default(), 1).await.unwrap();
     assert_eq!(
         (trail[0].action, trail[0].author.as_str()),
         (AuditAction::ProxyLabelled, "alice")

@@ -1,6 +1,9 @@
 //! Receipts, tokens and the audit trail.
 
-use sluice_control::store::{AuditAction, Revision, StoreError, StoredReceipt, Token, TokenHash, UnixMillis};
+use sluice_control::store::{
+    AuditAction, AuditFilter, Grant, Revision, Scope, StoreError, StoredReceipt, Token, TokenHash,
+    UnixMillis, Verb,
+};
 
 use crate::database::{Database, set};
 
@@ -54,6 +57,11 @@ async fn a_token_is_found_by_its_secret_and_stays_revoked(database: Database) {
         created_at: UnixMillis(5),
         expires_at,
         revoked_at: None,
+        scope: Scope::of(Some(vec![Grant {
+            verbs: vec![Verb::Plan],
+            kinds: None,
+            namespaces: Some(vec![id.parse().unwrap()]),
+        }])),
     };
     let tokens = [token("a", None), token("b", Some(UnixMillis(99)))];
     for token in &tokens {
@@ -75,7 +83,7 @@ async fn a_token_is_found_by_its_secret_and_stays_revoked(database: Database) {
     assert!(!store.revoke_token("c", "alice", UnixMillis(8)).await.unwrap());
     let revoked = store.find_token(&TokenHash::of("a")).await.unwrap().unwrap();
     assert_eq!(revoked.revoked_at, Some(UnixMillis(7)));
-    assert_eq!(store.audit(None, 10).await.unwrap().len(), 3);
+    assert_eq!(store.audit(&AuditFilter::default(), 10).await.unwrap().len(), 3);
 }
 
 async fn everything_done_or_refused_is_in_the_audit_trail(database: Database) {
@@ -87,7 +95,7 @@ async fn everything_done_or_refused_is_in_the_audit_trail(database: Database) {
         .record_refusal(UnixMillis(9), "mallory", &detail)
         .await
         .unwrap();
-    let trail = store.audit(None, 10).await.unwrap();
+    let trail = store.audit(&AuditFilter::default(), 10).await.unwrap();
     let seen: Vec<_> = trail
         .iter()
         .map(|entry| (entry.action, entry.revision, &*entry.author))
@@ -97,9 +105,29 @@ async fn everything_done_or_refused_is_in_the_audit_trail(database: Database) {
         (AuditAction::Commit, Some(Revision(1)), "alice"),
     ];
     assert_eq!(seen, expected);
+    let found = async |filter: AuditFilter| store.audit(&filter, 10).await.unwrap();
+    let before = AuditFilter {
+        before: Some(trail[0].id),
+        ..AuditFilter::default()
+    };
+    let by_alice = AuditFilter {
+        author: Some("alice".into()),
+        ..AuditFilter::default()
+    };
+    let refused = AuditFilter {
+        action: Some(AuditAction::Refused),
+        ..AuditFilter::default()
+    };
+    let refused_of_alice = AuditFilter {
+        action: Some(AuditAction::Refused),
+        ..by_alice.clone()
+    };
+    assert_eq!(found(by_alice).await, trail[1..]);
+    assert_eq!(found(refused).await, trail[..1]);
+    assert_eq!(found(refused_of_alice).await, []);
     assert_eq!(trail[0].detail, "€".repeat(16 * 1024 / 3));
     assert_eq!(trail[1].detail, "because");
-    assert_eq!(store.audit(Some(trail[0].id), 10).await.unwrap(), trail[1..]);
+    assert_eq!(store.audit(&before, 10).await.unwrap(), trail[1..]);
     if let Database::Postgres(postgres) = &database {
         for statement in [
             "UPDATE audit SET author = 'x'",

@@ -1,6 +1,7 @@
 //! One module for each client command: its options, and what it does.
 
 pub(crate) mod apply;
+pub(crate) mod audit;
 pub(crate) mod ca;
 pub(crate) mod completion;
 pub(crate) mod delete;

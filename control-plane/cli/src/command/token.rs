@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
+use sluice_intent::Kind;
 
 use super::join_token;
 use crate::client::{Client, Request};
@@ -31,6 +32,11 @@ enum Action {
         /// How long it is accepted, e.g. 90d; without, until it is revoked
         #[arg(long, value_parser = duration, value_name = "TIME")]
         expires: Option<Duration>,
+        /// What it may do, as VERBS[:KINDS[:NAMESPACES]] with commas, e.g. `get,plan` or
+        /// `create,update:HTTPRoute,Backend:shop`; may be repeated. Verbs are get, plan, create, update and
+        /// delete. Without, it may do everything
+        #[arg(long, value_name = "GRANT", value_parser = grant)]
+        allow: Vec<Value>,
     },
     /// Tokens that proxies join the fleet with
     #[command(subcommand)]
@@ -50,11 +56,14 @@ enum Action {
 /// When the control plane refuses or does not answer.
 pub(crate) async fn run(client: &Client, scope: &Scope, options: &Options) -> Result<Outcome, Failure> {
     match &options.action {
-        Action::Create { name, expires } => {
-            let body = match expires {
-                Some(time) => json!({"name": name, "expiresInSeconds": time.as_secs()}),
-                None => json!({"name": name}),
-            };
+        Action::Create { name, expires, allow } => {
+            let mut body = json!({"name": name});
+            if let Some(time) = expires {
+                body["expiresInSeconds"] = time.as_secs().into();
+            }
+            if !allow.is_empty() {
+                body["grants"] = allow.as_slice().into();
+            }
             let request = Request::new(Method::POST, &["v1", "tokens"]).json(body);
             let answer = client.send(request).await?;
             print::result(scope.output, &answer, |answer| {
@@ -77,8 +86,55 @@ pub(crate) async fn run(client: &Client, scope: &Scope, options: &Options) -> Re
     Ok(Outcome::Done)
 }
 
+/// A grant as REST has it. What the words mean is the control plane's to say, but for kinds, which people call by
+/// several names.
+fn grant(text: &str) -> Result<Value, String> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let [verbs, rest @ ..] = parts.as_slice() else {
+        return Err("must not be empty".to_owned());
+    };
+    if rest.len() > 2 {
+        return Err("must be VERBS, VERBS:KINDS or VERBS:KINDS:NAMESPACES".to_owned());
+    }
+    let words = |list: &str| {
+        list.split(',')
+            .map(str::trim)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let mut grant = json!({"verbs": words(verbs)});
+    if let Some(kinds) = rest.first().filter(|kinds| **kinds != "*") {
+        let kinds = words(kinds).into_iter().map(|name| {
+            let kind = Kind::by_any_name(&name);
+            kind.map(Kind::as_str)
+                .ok_or_else(|| format!("`{name}` is no kind of resource"))
+        });
+        grant["kinds"] = kinds.collect::<Result<Vec<_>, _>>()?.into();
+    }
+    if let Some(namespaces) = rest.get(1).filter(|namespaces| **namespaces != "*") {
+        grant["namespaces"] = words(namespaces).into();
+    }
+    Ok(grant)
+}
+
+/// A grant as people write it.
+fn grant_text(grant: &Value) -> String {
+    let words = |name: &str| {
+        let members = grant.get(name).and_then(Value::as_array)?;
+        let members: Vec<_> = members.iter().filter_map(Value::as_str).collect();
+        Some(members.join(","))
+    };
+    let part = |name: &str| words(name).unwrap_or_else(|| "*".to_owned());
+    let (verbs, kinds, namespaces) = (part("verbs"), part("kinds"), part("namespaces"));
+    match (&*kinds, &*namespaces) {
+        ("*", "*") => verbs,
+        (_, "*") => format!("{verbs}:{kinds}"),
+        _ => format!("{verbs}:{kinds}:{namespaces}"),
+    }
+}
+
 fn table(tokens: Manifest<'_>, now_ms: u64) -> Table {
-    let mut table = Table::new(["ID", "NAME", "STATE", "AGE"]);
+    let mut table = Table::new(["ID", "NAME", "STATE", "AGE", "MAY"]);
     for token in tokens.items("/items") {
         let time = |pointer: &str| token.0.pointer(pointer).and_then(Value::as_u64);
         let state = match (time("/revokedAtMs"), time("/expiresAtMs")) {
@@ -92,7 +148,33 @@ fn table(tokens: Manifest<'_>, now_ms: u64) -> Table {
             token.text_or_none("/name"),
             state,
             listed(time("/createdAtMs").map(|created| time::age(created, now_ms))),
+            match token.0.get("grants").and_then(Value::as_array) {
+                None => "everything".into(),
+                Some(grants) => grants.iter().map(grant_text).collect::<Vec<_>>().join(" "),
+            },
         ]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_reads_as_it_is_written() {
+        for (text, expected) in [
+            ("get,plan", json!({"verbs": ["get", "plan"]})),
+            (
+                "update:route,Backend:shop",
+                json!({"verbs": ["update"], "kinds": ["HTTPRoute", "Backend"], "namespaces": ["shop"]}),
+            ),
+            ("get:*:a,b", json!({"verbs": ["get"], "namespaces": ["a", "b"]})),
+        ] {
+            assert_eq!(grant(text).unwrap(), expected, "{text}");
+        }
+        assert_eq!(grant_text(&grant("get:*:a,b").unwrap()), "get:*:a,b");
+        assert_eq!(grant_text(&grant("get:backends").unwrap()), "get:Backend");
+        assert!(grant("get:Rout").is_err() && grant("get:a:b:c").is_err());
+    }
 }

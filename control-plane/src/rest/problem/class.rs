@@ -12,6 +12,7 @@ use crate::trust::{RotateError, TrustError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
     Unauthenticated,
+    Forbidden,
     NotFound,
     MethodNotAllowed,
     Media,
@@ -35,6 +36,7 @@ impl Class {
     pub(super) fn of(problem: &Problem) -> Self {
         match problem {
             Problem::Unauthenticated(_) => Self::Unauthenticated,
+            Problem::Forbidden(_) => Self::Forbidden,
             Problem::NotFound(_) => Self::NotFound,
             Problem::MethodNotAllowed => Self::MethodNotAllowed,
             Problem::MediaType(_) => Self::Media,
@@ -54,6 +56,7 @@ impl Class {
     pub(super) const fn facts(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated", "A token is needed"),
+            Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "Not found"),
             Self::MethodNotAllowed => (
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -97,6 +100,7 @@ impl Class {
 fn of_write(error: &WriteError) -> Class {
     match error {
         WriteError::Refused(violations) => of_violations(violations),
+        WriteError::Forbidden(_) => Class::Forbidden,
         WriteError::NotFound(_) => Class::NotFound,
         WriteError::Precondition { .. } => Class::Precondition,
         WriteError::Raced(_) => Class::Conflict,
