@@ -3,7 +3,7 @@
 //! The order makes each step see the final state of what it refers to: read, let go of what
 //! changes, then credentials, listeners, backends, targets, routes, rules, and last the references.
 
-use std::{collections::BTreeSet, ops::Bound, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use sluice_model::{
     Backend, Code, Endpoints, Experiment, Key, Kind, Listener, ListenerTls, Resource, Route, Rule, Split,
@@ -129,15 +129,7 @@ impl Build {
             .map(|route| &route.key)
             .chain(changes.removed(Kind::Route));
         for route in routes {
-            let prefix = format!("{}/{}/", Kind::Rule.as_str(), route.owner());
-            let rules = self
-                .next
-                .rules
-                .range::<_, str>((Bound::Included(prefix.as_str()), Bound::Unbounded));
-            let of_route = rules
-                .map(|(key, _)| key)
-                .take_while(|key| key.as_str().starts_with(&prefix));
-            moving.extend(of_route.cloned());
+            moving.extend(self.next.rules_of(route).cloned());
         }
         moving
     }

@@ -2,6 +2,7 @@
 
 use std::{cmp::Ordering, sync::Arc};
 
+use regex::Regex;
 use sluice_model::{Match, PathMatch, Route, Rule};
 
 use crate::{mirror::MirrorTarget, registry::Idx, request::RequestView, target::Target};
@@ -31,6 +32,20 @@ pub(crate) struct Candidate {
 impl Candidate {
     pub(crate) fn conditions(&self) -> &Match {
         &self.rule.rule.matches[self.at]
+    }
+
+    /// Whether its path is all it asks for.
+    pub(crate) fn is_unconditional(&self) -> bool {
+        let wanted = self.conditions();
+        wanted.method.is_none() && wanted.headers.is_empty() && wanted.query.is_empty()
+    }
+
+    /// The expression that the path has to match, if it is matched so.
+    pub(crate) fn expression(&self) -> Option<&Regex> {
+        match &self.conditions().path {
+            PathMatch::Regex(regex) => Some(regex),
+            PathMatch::Exact(_) | PathMatch::Prefix(_) => None,
+        }
     }
 
     #[inline]
@@ -87,9 +102,10 @@ impl Candidates {
 
     /// The best candidate whose expression matches the path too.
     pub(crate) fn first_regex(&self, request: &RequestView<'_>) -> Option<&Candidate> {
-        let on_path = |candidate: &&Candidate| match &candidate.conditions().path {
-            PathMatch::Regex(regex) => regex.is_match(request.path),
-            PathMatch::Exact(_) | PathMatch::Prefix(_) => false,
+        let on_path = |candidate: &&Candidate| {
+            candidate
+                .expression()
+                .is_some_and(|regex| regex.is_match(request.path))
         };
         self.0
             .iter()

@@ -92,15 +92,25 @@ impl Weights {
 
     /// Every choice with its part of all requests, 0 to 1.
     pub fn shares(&self) -> impl Iterator<Item = (Pick<'_>, f64)> + '_ {
-        let total = self.cumulative.0.last().copied().unwrap_or(0).max(1) as f64;
+        let total = self.total().max(1) as f64;
+        self.parts().map(move |(pick, part)| (pick, part as f64 / total))
+    }
+
+    /// Every choice with its weight: its part of [`Self::total`].
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (Pick<'_>, u64)> + '_ {
         let starts = std::iter::once(0).chain(self.cumulative.0.iter().copied());
         let parts = self
             .cumulative
             .0
             .iter()
             .zip(starts)
-            .map(move |(end, start)| (end - start) as f64 / total);
+            .map(|(end, start)| end - start);
         (0..self.choices.len()).map(|at| self.pick(at)).zip(parts)
+    }
+
+    /// The sum of all weights.
+    pub(crate) fn total(&self) -> u64 {
+        self.cumulative.0.last().copied().unwrap_or(0)
     }
 
     /// The backends that exist, those of weight 0 and those of mirrors too.

@@ -10,7 +10,6 @@ use crate::{
     choose::{Choice, Pick, Weights},
     cors,
     explanation::{Chosen, Copied, CrossOrigin, Decision, Explanation, NearMiss, Share},
-    filter,
 };
 
 /// Most near misses that are told.
@@ -95,11 +94,8 @@ impl Snapshot {
         if cors.is_some_and(|cors| cors::preflight(cors, request.method, request.headers).is_some()) {
             return Decision::Preflight { rule };
         }
-        if let Some(redirect) = &matched.rule.rule.filters.redirect {
-            let prefix = matched.prefix();
-            let listener = matched.listener;
-            let location =
-                filter::redirect_location(redirect, request, prefix, listener.port, listener.scheme());
+        let redirect = matched.rule.rule.filters.redirect.as_ref();
+        if let Some((redirect, location)) = redirect.zip(matched.location(request)) {
             return Decision::Redirect {
                 rule,
                 status: redirect.status.as_u16(),

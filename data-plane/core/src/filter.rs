@@ -79,7 +79,7 @@ pub fn redirect_location(
     location
 }
 
-const fn implied_port(scheme: Scheme) -> u16 {
+pub(crate) const fn implied_port(scheme: Scheme) -> u16 {
     match scheme {
         Scheme::Http => 80,
         Scheme::Https => 443,

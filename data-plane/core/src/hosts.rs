@@ -55,6 +55,15 @@ impl<T: Clone> Hosts<T> {
         self.exact.values().chain(self.wildcard.values()).chain(&self.any)
     }
 
+    /// All hostnames, in no order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = Hostname> {
+        let exact = self.exact.keys().cloned().map(Hostname::Exact);
+        let wildcard = self.wildcard.keys().cloned().map(Hostname::Wildcard);
+        exact
+            .chain(wildcard)
+            .chain(self.any.as_ref().map(|_| Hostname::Any))
+    }
+
     /// The value of [`Hostname::Any`] itself.
     pub(crate) fn any(&self) -> Option<&T> {
         self.any.as_ref()

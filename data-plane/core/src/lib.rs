@@ -1,4 +1,4 @@
-//! Pure decisions of the data plane: route table, match, choice, balance, slots, explanation.
+//! Pure decisions of the data plane: route table, match, choice, balance, slots, explanation, difference.
 //!
 //! No tokio, no hyper, no clock: `now` and randomness are parameters. The proxy answers live
 //! requests with this code and the control plane checks and explains with the same, so the two
@@ -15,6 +15,7 @@ mod carry;
 mod choose;
 pub mod cors;
 mod credentials;
+pub mod diff;
 mod experiment;
 mod explain;
 mod explanation;

@@ -1,7 +1,12 @@
 //! Keyed things reached by a number that stays the same from snapshot to snapshot, so that
 //! replacing one of them costs one slot and nothing that refers to it.
 
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    marker::PhantomData,
+    sync::Arc,
+};
 
 use sluice_model::Key;
 
@@ -188,6 +193,12 @@ impl<T> PartialEq for Idx<T> {
 }
 
 impl<T> Eq for Idx<T> {}
+
+impl<T> Hash for Idx<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
 
 impl<T> fmt::Debug for Idx<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,9 +1,9 @@
 //! Everything a proxy serves from: immutable, complete, and built from the one before it.
 
-use std::sync::Arc;
+use std::{ops::Bound, sync::Arc};
 
 use sluice_model::{
-    Certificate, Class, Code, Endpoints, HistoryId, Key, Limits, Listener, Position, Revision, Tickets,
+    Certificate, Class, Code, Endpoints, HistoryId, Key, Kind, Limits, Listener, Position, Revision, Tickets,
     Trust, Violation,
 };
 
@@ -190,6 +190,14 @@ impl Snapshot {
     /// All rules, by key.
     pub fn rules(&self) -> impl Iterator<Item = &Arc<CompiledRule>> {
         self.rules.values()
+    }
+
+    /// The keys of a route's rules.
+    pub(crate) fn rules_of(&self, route: &Key) -> impl Iterator<Item = &Key> {
+        let prefix = format!("{}/{}/", Kind::Rule.as_str(), route.owner());
+        let from = (Bound::Included(prefix.as_str()), Bound::Unbounded);
+        let rules = self.rules.range::<_, str>(from).map(|(key, _)| key);
+        rules.take_while(move |key| key.as_str().starts_with(&prefix))
     }
 
     /// The rule for a request that came in on the port that a Gateway names.

@@ -6,6 +6,7 @@ use sluice_model::{Hostname, Key, Limits, Listener, PathMatch, Route};
 
 use crate::{
     candidate::{Candidate, CompiledRule},
+    filter::redirect_location,
     hosts::Hosts,
     request::RequestView,
     trie::PathTable,
@@ -52,6 +53,13 @@ impl Matched<'_> {
             PathMatch::Exact(_) | PathMatch::Regex(_) => None,
         }
     }
+
+    /// Where the rule redirects `request` to, if it does.
+    pub(crate) fn location(&self, request: &RequestView<'_>) -> Option<String> {
+        let redirect = self.rule.rule.filters.redirect.as_ref()?;
+        let (port, scheme) = (self.listener.port, self.listener.scheme());
+        Some(redirect_location(redirect, request, self.prefix(), port, scheme))
+    }
 }
 
 impl RouteTable {
@@ -93,6 +101,23 @@ impl RouteTable {
             .covering(host)
             .flat_map(|paths| paths.on_path(path));
         Some((&listener.listener, candidates.collect()))
+    }
+
+    /// The listener that takes `host` on `port`, and the paths of its hostnames that have it, from the
+    /// most specific.
+    pub(crate) fn tables(&self, port: u16, host: &str) -> Option<(&Arc<Listener>, Vec<&PathTable>)> {
+        let listener = self.listener(port, host)?;
+        Some((&listener.listener, listener.hosts.covering(host).collect()))
+    }
+
+    /// Hostnames that matter on `port`: its listeners', and those of routes attached to them.
+    pub(crate) fn hostnames(&self, port: u16) -> Vec<Hostname> {
+        let Some(port) = self.ports.get(&port) else {
+            return Vec::new();
+        };
+        let tables = port.hosts.values().filter_map(|key| self.listeners.get(key));
+        let names = tables.flat_map(|table| table.hosts.names());
+        port.hosts.names().chain(names).collect()
     }
 
     #[inline]

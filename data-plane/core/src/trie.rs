@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use regex::Regex;
 use sluice_model::PathMatch;
 use smallvec::SmallVec;
 
@@ -22,8 +23,9 @@ pub(crate) struct PathTable {
     regex: Candidates,
 }
 
+/// What stands at one path: exactly there, and at it as a prefix.
 #[derive(Clone, Debug, Default)]
-struct Node {
+pub(crate) struct Node {
     exact: Candidates,
     prefix: Candidates,
     children: Map<Box<str>, Arc<Self>>,
@@ -84,17 +86,26 @@ impl PathTable {
 
     /// Every candidate whose path matches, best path first; for explanations.
     pub(crate) fn on_path<'a>(&'a self, path: &str) -> Vec<&'a Candidate> {
+        self.contenders(path, |regex| regex.is_match(path)).collect()
+    }
+
+    /// Every candidate for `path`, best path first; those of expressions as `on_path` says.
+    pub(crate) fn contenders<'a>(
+        &'a self,
+        path: &str,
+        on_path: impl Fn(&Regex) -> bool,
+    ) -> impl Iterator<Item = &'a Candidate> {
         let (visited, whole) = self.walk(path);
         let exact = whole.into_iter().flat_map(|node| node.exact.iter());
-        let prefix = visited.iter().rev().flat_map(|node| node.prefix.iter());
-        let regex = self
-            .regex
-            .iter()
-            .filter(|candidate| match &candidate.conditions().path {
-                PathMatch::Regex(regex) => regex.is_match(path),
-                PathMatch::Exact(_) | PathMatch::Prefix(_) => false,
-            });
-        exact.chain(prefix).chain(regex).collect()
+        let prefix = visited.into_iter().rev().flat_map(|node| node.prefix.iter());
+        let regex = self.regex.iter();
+        let regex = regex.filter(move |candidate| candidate.expression().is_some_and(&on_path));
+        exact.chain(prefix).chain(regex)
+    }
+
+    /// The node of the empty prefix.
+    pub(crate) fn root(&self) -> &Node {
+        &self.root
     }
 
     /// The nodes along `path`, and the last of them if it stands for the whole path.
@@ -115,6 +126,16 @@ impl PathTable {
 }
 
 impl Node {
+    /// The node of one more element.
+    pub(crate) fn child(&self, element: &str) -> Option<&Self> {
+        self.children.get(element).map(Arc::as_ref)
+    }
+
+    /// The elements that are known to follow, in no order.
+    pub(crate) fn elements(&self) -> impl Iterator<Item = &str> {
+        self.children.keys().map(AsRef::as_ref)
+    }
+
     fn list(&mut self, slot: Slot) -> &mut Candidates {
         match slot {
             Slot::Exact => &mut self.exact,
