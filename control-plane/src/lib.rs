@@ -9,6 +9,7 @@ pub mod discovery;
 pub mod fleet;
 pub mod live;
 pub mod measures;
+pub mod plan;
 pub mod rest;
 pub mod store;
 pub mod trust;

@@ -94,6 +94,15 @@ pub(crate) enum Format {
     Json,
     /// The same as YAML
     Yaml,
+    /// For comments: a plan in Markdown; anything else as a table
+    Markdown,
+}
+
+impl Format {
+    /// Whether people read it, line by line.
+    pub(crate) fn is_for_people(self) -> bool {
+        matches!(self, Self::Table | Self::Markdown)
+    }
 }
 
 /// What to do.
@@ -110,6 +119,8 @@ pub(crate) enum Command {
 pub(crate) enum ClientCommand {
     /// Apply manifests: one transaction, one revision
     Apply(command::apply::Options),
+    /// Say what manifests would do: which requests get another outcome, with one that shows it
+    Plan(command::plan::Options),
     /// List resources, or print one
     Get(command::get::Options),
     /// Delete one resource, or those with certain labels

@@ -17,7 +17,7 @@ pub(crate) fn result(
     table: impl FnOnce(&Value) -> Result<String, Failure>,
 ) -> Result<(), Failure> {
     match format {
-        Format::Table => text(&table(answer)?),
+        Format::Table | Format::Markdown => text(&table(answer)?),
         Format::Json => text(&format!("{answer:#}\n")),
         Format::Yaml => text(&yaml(answer)),
     }

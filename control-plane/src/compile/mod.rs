@@ -17,6 +17,7 @@ mod emit;
 mod grant;
 mod index;
 mod intent;
+mod orphans;
 mod reference;
 mod runtime;
 mod source;

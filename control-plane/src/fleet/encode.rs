@@ -82,6 +82,11 @@ fn encode(base: Option<&Version>, target: &Version, signer: Option<&Signer>) -> 
     message(v1::control_message::Body::Update(update))
 }
 
+/// Bytes that a proxy which holds `base` gets to come to `target`.
+pub(crate) fn push_bytes(base: &Version, target: &Version, signer: Option<&Signer>) -> usize {
+    encode(Some(base), target, signer).len()
+}
+
 /// A message of the control plane as it travels.
 pub(super) fn message(body: v1::control_message::Body) -> Bytes {
     v1::ControlMessage { body: Some(body) }.encode_to_vec().into()

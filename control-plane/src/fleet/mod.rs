@@ -42,6 +42,7 @@ mod view;
 mod viewer;
 mod whole;
 
+pub(crate) use encode::push_bytes;
 pub use exchange::Exchange;
 pub use guard::guard;
 pub use keeper::Keeper;

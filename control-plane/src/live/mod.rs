@@ -7,6 +7,7 @@
 mod catch_up;
 mod fingerprints;
 mod labels;
+mod proposal;
 mod publication;
 mod request;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use tokio_util::task::TaskTracker;
 
 pub use fingerprints::Fingerprints;
 pub use labels::{MAX_OPERATOR_LABELS, OperatorLabels, readable};
+pub use proposal::Proposal;
 pub use publication::{Published, RECENT, Version};
 pub use request::{Past, Precondition, Wish, WriteRequest};
 pub use tickets::TICKET_ROTATION;

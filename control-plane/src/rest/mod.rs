@@ -22,6 +22,7 @@ mod manifest;
 mod metrics;
 mod openapi;
 mod operation;
+mod plan;
 mod problem;
 mod proxies;
 mod proxy_labels;

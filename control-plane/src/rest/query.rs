@@ -23,6 +23,7 @@ const MAX_MESSAGE: usize = 4_096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Parameter {
     Action,
+    Against,
     Author,
     BaseRevision,
     Before,
@@ -229,6 +230,7 @@ impl Parameter {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Action => "action",
+            Self::Against => "against",
             Self::Author => "author",
             Self::BaseRevision => "baseRevision",
             Self::Before => "before",
@@ -250,6 +252,7 @@ impl Parameter {
     pub(super) const fn description(self) -> &'static str {
         match self {
             Self::Action => "Only what was done in this way.",
+            Self::Against => "Compare with this revision instead of the newest one.",
             Self::Author => "Only what was done with tokens of this name.",
             Self::BaseRevision => "Refuse with 409 if a touched resource changed after this revision.",
             Self::Before => "Only revisions, or lines of the audit trail, below this one.",
@@ -278,7 +281,9 @@ impl Parameter {
     /// Its JSON Schema.
     pub(super) fn schema(self) -> Value {
         match self {
-            Self::BaseRevision | Self::Before => json!({"type": "integer", "format": "int64", "minimum": 0}),
+            Self::Against | Self::BaseRevision | Self::Before => {
+                json!({"type": "integer", "format": "int64", "minimum": 0})
+            }
             Self::Action => json!({"type": "string", "enum": AuditAction::ALL.map(AuditAction::as_str)}),
             Self::Author | Self::Continue | Self::Namespace | Self::LabelSelector | Self::Prune => {
                 json!({"type": "string"})

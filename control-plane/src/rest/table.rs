@@ -3,8 +3,8 @@
 use super::operation::Method::{Delete, Get, Patch, Post, Put};
 use super::operation::Operation as Op;
 use super::{
-    apply, audit, authority, explain, health, join_tokens, list, openapi, proxies, proxy_labels, receipts,
-    resource, revisions, tokens,
+    apply, audit, authority, explain, health, join_tokens, list, openapi, plan, proxies, proxy_labels,
+    receipts, resource, revisions, tokens,
 };
 
 const RESOURCES: &str = "/v1/namespaces/{namespace}/{plural}";
@@ -69,6 +69,13 @@ fn resources() -> Vec<Op> {
             "apply",
             "Apply many manifests in one revision",
             apply::apply,
+        ),
+        Op::new(
+            Post,
+            "/v1/plan",
+            "plan",
+            "What manifests would change if they were applied",
+            plan::plan,
         ),
         Op::new(
             Post,

@@ -54,7 +54,7 @@ impl Query for WriteQuery {
     }
 }
 
-fn dangling(text: &str) -> Result<DanglingRefs, ParameterError> {
+pub(super) fn dangling(text: &str) -> Result<DanglingRefs, ParameterError> {
     match text {
         "refuse" => Ok(DanglingRefs::Refuse),
         "warn" => Ok(DanglingRefs::Warn),

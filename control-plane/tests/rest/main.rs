@@ -8,6 +8,7 @@ mod fleet;
 mod history;
 mod manifests;
 mod openapi;
+mod plan;
 mod proxy;
 mod refusals;
 mod resources;

@@ -41,7 +41,7 @@ pub(crate) struct Options {
 
 /// What to do about references to what does not exist.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum DanglingRefs {
+pub(crate) enum DanglingRefs {
     /// They are violations
     #[default]
     Refuse,
@@ -60,14 +60,8 @@ pub(crate) async fn run(client: &Client, scope: &Scope, options: &Options) -> Re
         .query_if("prune", options.prune.as_deref())
         .query_if("baseRevision", options.base_revision)
         .query_if("message", options.message.as_deref())
-        .query_if(
-            "danglingRefs",
-            match options.dangling_refs {
-                DanglingRefs::Refuse => None,
-                DanglingRefs::Warn => Some("warn"),
-            },
-        );
-    let answer = send(client, request, &sources, &scope.namespace).await?;
+        .query_if("danglingRefs", options.dangling_refs.parameter());
+    let answer = send(client, request.idempotent(), &sources, &scope.namespace).await?;
     written::report(client, scope.output, answer, options.wait, options.dry_run).await
 }
 
@@ -82,19 +76,30 @@ pub(crate) async fn plain(
     message: &str,
 ) -> Result<Value, Failure> {
     let request = Request::new(Method::POST, &PATH).query("message", message);
-    send(client, request, sources, namespace).await
+    send(client, request.idempotent(), sources, namespace).await
 }
 
-async fn send(
+impl DanglingRefs {
+    /// The parameter, unless it is what the control plane does anyway.
+    pub(crate) const fn parameter(self) -> Option<&'static str> {
+        match self {
+            Self::Refuse => None,
+            Self::Warn => Some("warn"),
+        }
+    }
+}
+
+/// Sends manifests. What is wrong with them is said of the files.
+///
+/// # Errors
+/// When the control plane refuses or does not answer.
+pub(crate) async fn send(
     client: &Client,
     request: Request<'_>,
     sources: &Sources,
     namespace: &Namespace,
 ) -> Result<Value, Failure> {
-    let request = request
-        .query("namespace", namespace)
-        .yaml(sources.body())
-        .idempotent();
+    let request = request.query("namespace", namespace).yaml(sources.body());
     client.send(request).await.map_err(|failure| match failure {
         Failure::Refused(problem) => Failure::Refused(sources.locate(problem, namespace)),
         other => other,

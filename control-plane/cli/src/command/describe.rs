@@ -41,7 +41,7 @@ pub(crate) async fn run(client: &Client, scope: &Scope, options: &Options) -> Re
             vec![listing::resource(client, kind, &scope.namespace, &name).await?]
         }
     };
-    if scope.output != Format::Table {
+    if !scope.output.is_for_people() {
         let answer = match <[_; 1]>::try_from(resources) {
             Ok([one]) => one,
             Err(several) => listing::list_manifest(several),

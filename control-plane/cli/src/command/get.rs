@@ -50,7 +50,7 @@ pub(crate) async fn run(client: &Client, scope: &Scope, options: &Options) -> Re
             found.push((kind, items));
         }
     }
-    if scope.output == Format::Table {
+    if scope.output.is_for_people() {
         print::text(&tables(&found, options.all_namespaces))?;
     } else {
         let items = found.into_iter().flat_map(|(_, items)| items).collect();

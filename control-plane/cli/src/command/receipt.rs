@@ -30,7 +30,7 @@ pub(crate) async fn run(client: &Client, scope: &Scope, options: &Options) -> Re
     let (answer, outcome) = wait::receipt(client, options.revision, options.wait).await?;
     let receipt: Receipt = client.read(answer.clone())?;
     print::result(scope.output, &answer, |_| Ok(sections(&receipt)))?;
-    if scope.output == Format::Table {
+    if scope.output.is_for_people() {
         written::explain(&receipt, outcome);
     }
     Ok(outcome)

@@ -23,7 +23,7 @@ pub(crate) async fn report(
     dry_run: bool,
 ) -> Result<Outcome, Failure> {
     let applied: Applied = client.read(answer.clone())?;
-    if format == Format::Table {
+    if format.is_for_people() {
         for warning in &applied.warnings {
             eprintln!("warning: {warning}");
         }
@@ -32,7 +32,7 @@ pub(crate) async fn report(
     let outcome = match options.wait {
         Some(_) if !dry_run => {
             let (receipt, outcome) = wait::receipt(client, applied.revision, options).await?;
-            if format == Format::Table {
+            if format.is_for_people() {
                 let receipt: Receipt = client.read(receipt)?;
                 print::text(&format!("{receipt}\n"))?;
                 explain(&receipt, outcome);
@@ -43,7 +43,7 @@ pub(crate) async fn report(
         }
         _ => Outcome::Done,
     };
-    if format != Format::Table {
+    if !format.is_for_people() {
         print::result(format, &answer, |_| Ok(String::new()))?;
     }
     Ok(outcome)

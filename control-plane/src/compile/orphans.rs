@@ -1,0 +1,33 @@
+//! What nobody refers to any more after a change.
+
+use std::collections::BTreeSet;
+
+use sluice_intent::{Kind, ResourceId};
+
+use super::reference;
+use super::world::World;
+
+/// Kinds that do nothing by themselves.
+const PASSIVE: [Kind; 3] = [Kind::Backend, Kind::Secret, Kind::ConfigMap];
+
+impl World {
+    /// Those that something referred to here, that are there in `after`, and that nothing refers to there;
+    /// `touched` are the resources that changed.
+    pub fn orphans<'a>(
+        &self,
+        after: &Self,
+        touched: impl IntoIterator<Item = &'a ResourceId>,
+    ) -> BTreeSet<ResourceId> {
+        let mut orphans = BTreeSet::new();
+        for resource in touched.into_iter().filter_map(|id| self.resource(id)) {
+            let targets = reference::targets(resource).into_iter();
+            orphans.extend(targets.filter(|target| PASSIVE.contains(&target.kind) && after.is_idle(target)));
+        }
+        orphans
+    }
+
+    /// Whether it is there and nothing refers to it.
+    fn is_idle(&self, id: &ResourceId) -> bool {
+        self.resource(id).is_some() && self.index.referrers(id).next().is_none()
+    }
+}

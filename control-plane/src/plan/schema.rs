@@ -1,0 +1,167 @@
+//! Schemas of what other packages say, which know nothing of schemas.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+/// A [`sluice_model::Violation`] as it is written.
+pub(super) struct Warning;
+
+impl JsonSchema for Warning {
+    fn schema_name() -> Cow<'static, str> {
+        "Warning".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "description": "What is allowed but probably not meant.",
+            "required": ["resource", "field", "code", "message"],
+            "properties": {
+                "resource": {"type": "string"},
+                "field": {"type": "string"},
+                "code": {"type": "string"},
+                "message": {"type": "string"}
+            }
+        })
+    }
+}
+
+/// A [`sluice_core::diff::Diff`].
+pub(super) struct Requests;
+
+impl JsonSchema for Requests {
+    fn schema_name() -> Cow<'static, str> {
+        "RequestDiff".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "description": "Classes of requests whose outcome changes, and what was not looked at.",
+            "required": ["classes", "classCount", "listeners", "shifts", "coverage"],
+            "properties": {
+                "classes": {"type": "array", "items": class(), "description": "The most important first."},
+                "classCount": {"type": "integer", "description": "How many classes there are."},
+                "listeners": {
+                    "type": "array",
+                    "description": "Listeners that come, go, or are set differently.",
+                    "items": {"type": "object"}
+                },
+                "shifts": {
+                    "type": "array",
+                    "description": "Splits and experiments whose weights or slots change.",
+                    "items": shift()
+                },
+                "coverage": coverage()
+            }
+        })
+    }
+}
+
+fn class() -> Schema {
+    let facets = [
+        "status", "backends", "redirect", "variant", "shares", "rewrite", "headers", "mirrors", "cors",
+        "policy",
+    ];
+    json_schema!({
+        "type": "object",
+        "required": ["port", "before", "after", "facets", "places", "placeCount", "witness", "isProven"],
+        "properties": {
+            "listenerBefore": {"type": "string"},
+            "listenerAfter": {"type": "string"},
+            "port": {"type": "integer"},
+            "before": outcome(),
+            "after": outcome(),
+            "facets": {"type": "array", "items": {"type": "string", "enum": facets}},
+            "places": {"type": "array", "items": {"type": "object"}, "description": "The broadest first."},
+            "placeCount": {"type": "integer"},
+            "witness": witness(),
+            "locationBefore": {"type": "string", "description": "Where the witness is redirected to now."},
+            "locationAfter": {"type": "string", "description": "Where it would be."},
+            "isProven": {"type": "boolean", "description": "Whether all was looked at where it was found."}
+        }
+    })
+}
+
+fn outcome() -> Schema {
+    let kinds = [
+        "closed",
+        "unserved",
+        "notFound",
+        "noBackends",
+        "redirect",
+        "forward",
+    ];
+    json_schema!({
+        "type": "object",
+        "required": ["verdict"],
+        "properties": {
+            "verdict": {
+                "type": "object",
+                "required": ["kind"],
+                "properties": {
+                    "kind": {"type": "string", "enum": kinds},
+                    "arms": {"type": "array", "items": {"type": "object"}}
+                }
+            },
+            "cors": {"type": "string"},
+            "bodyBytes": {"type": "integer"}
+        }
+    })
+}
+
+fn witness() -> Schema {
+    json_schema!({
+        "type": "object",
+        "description": "A request that really has the two outcomes.",
+        "required": ["port", "scheme", "method", "host", "path"],
+        "properties": {
+            "port": {"type": "integer"},
+            "scheme": {"type": "string", "enum": ["http", "https"]},
+            "method": {"type": "string"},
+            "host": {"type": "string"},
+            "path": {"type": "string"},
+            "query": {"type": "string"},
+            "headers": {
+                "type": "array",
+                "items": {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2}
+            }
+        }
+    })
+}
+
+fn shift() -> Schema {
+    json_schema!({
+        "type": "object",
+        "required": ["target"],
+        "properties": {
+            "target": {"type": "string", "description": "Key of the split or the experiment."},
+            "weightsMovedPercent": {"type": "number"},
+            "slotsMoved": {
+                "type": "object",
+                "required": ["percent", "isRedealt", "flows"],
+                "properties": {
+                    "percent": {"type": "number", "description": "Of the users, those who change variant."},
+                    "isRedealt": {"type": "boolean"},
+                    "flows": {"type": "array", "items": {"type": "array"}}
+                }
+            },
+            "variantsMovedPercent": {"type": "object", "additionalProperties": {"type": "number"}}
+        }
+    })
+}
+
+fn coverage() -> Schema {
+    json_schema!({
+        "type": "object",
+        "required": ["cells", "pairs", "unproven", "unprovenCount", "notCovered"],
+        "properties": {
+            "cells": {"type": "integer"},
+            "pairs": {"type": "integer"},
+            "unproven": {"type": "array", "items": {"type": "object"}},
+            "unprovenCount": {"type": "integer", "description": "0: the classes are all there are."},
+            "notCovered": {"type": "array", "items": {"type": "string"}}
+        }
+    })
+}

@@ -1,0 +1,96 @@
+//! What a change would do, before it is made.
+
+use sluice_intent::{LabelSelector, Labels, Namespace};
+use sluice_model::{Code, Revision};
+use tokio::time::Instant;
+
+use super::answer::Answer;
+use super::content::{Json, Manifests};
+use super::operation::Call;
+use super::problem::{INPUT, Missing, Problem};
+use super::query::{self, Fields, Parameter, ParameterError, Query};
+use super::write::dangling;
+use crate::compile::DanglingRefs;
+use crate::live::{Wish, WriteRequest, readable};
+use crate::plan::{Plan, plan as compare};
+
+/// The parameters of a plan.
+#[derive(Debug)]
+pub(super) struct PlanQuery {
+    namespace: Option<Namespace>,
+    prune: Option<LabelSelector>,
+    dangling: DanglingRefs,
+    against: Option<Revision>,
+}
+
+impl Query for PlanQuery {
+    const PARAMETERS: &'static [Parameter] = &[
+        Parameter::Namespace,
+        Parameter::Prune,
+        Parameter::DanglingRefs,
+        Parameter::Against,
+    ];
+
+    fn read(fields: &Fields) -> Result<Self, Problem> {
+        let namespace = |text: &str| text.parse().map_err(|_| ParameterError::Namespace);
+        Ok(Self {
+            namespace: fields.get(Parameter::Namespace, namespace)?,
+            prune: fields.get(Parameter::Prune, query::narrow_selector)?,
+            dangling: fields.get(Parameter::DanglingRefs, dangling)?.unwrap_or_default(),
+            against: fields.get(Parameter::Against, query::revision)?.map(Revision),
+        })
+    }
+}
+
+/// Parses the manifests, judges them, and says what would happen.
+pub(super) async fn plan(call: Call<PlanQuery, Manifests>) -> Result<Answer<Json<Plan>>, Problem> {
+    let Call {
+        api,
+        caller,
+        query,
+        content,
+        ..
+    } = call;
+    // Two worlds are compared, which takes a core for as long as it lasts.
+    let _turn = api.admission.rebuild().await?;
+    let resources = content.parse(query.namespace).await?;
+    if resources.is_empty() {
+        return Err(Problem::violation(
+            INPUT,
+            "",
+            Code::Missing,
+            "there is no manifest in it",
+        ));
+    }
+    let request = WriteRequest {
+        wish: Wish::Apply {
+            resources,
+            prune: query.prune,
+        },
+        dry_run: true,
+        dangling: query.dangling,
+        base: None,
+        author: caller.name.to_string(),
+        scope: caller.scope.clone(),
+        message: String::new(),
+        idempotency_key: None,
+    };
+    let proposal = api.live.propose(request, query.against).await?;
+    let proposal = proposal.ok_or_else(|| Missing::Revision(query.against.unwrap_or_default()))?;
+    let proxies = api.fleet.proxies(&proposal.published, Instant::now());
+    let labels = proxies.iter().map(|proxy| &proxy.labels);
+    let labels: Vec<Labels> = labels
+        .map(|labels| readable(labels.iter().map(|(name, value)| (&**name, &**value))))
+        .collect();
+    let standing = api.trust.standing();
+    let compared = tokio::task::spawn_blocking(move || {
+        compare(
+            &proposal,
+            &labels,
+            standing.as_ref().map(|standing| standing.signer()),
+        )
+    });
+    // It only fails to run when the runtime goes down.
+    let compared = compared.await.map_err(|_| Problem::Closing)?;
+    compared.map(Into::into).map_err(Problem::Violations)
+}
