@@ -10,7 +10,7 @@ use clap::error::ErrorKind;
 use crate::client::{Client, Request};
 use crate::failure::Failure;
 use crate::manifest::Manifest;
-use crate::options::{Format, Scope, wrong_usage};
+use crate::options::{Scope, wrong_usage};
 use crate::outcome::Outcome;
 use crate::target::{Selection, Target};
 use crate::{listing, print};

@@ -8,7 +8,7 @@ use sluice_intent::Kind;
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::manifest::Manifest;
-use crate::options::{Format, Scope, wrong_usage};
+use crate::options::{Scope, wrong_usage};
 use crate::outcome::Outcome;
 use crate::target::{Selection, Target};
 use crate::{columns, listing, print};

@@ -8,7 +8,7 @@ use crate::answer::Receipt;
 use crate::client::Client;
 use crate::command::written;
 use crate::failure::Failure;
-use crate::options::{Format, Scope, WaitOptions};
+use crate::options::{Scope, WaitOptions};
 use crate::outcome::Outcome;
 use crate::{print, wait};
 

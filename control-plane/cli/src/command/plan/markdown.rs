@@ -41,7 +41,10 @@ fn head(plan: Manifest<'_>) -> String {
         return text;
     }
     text.push_str("\n<details><summary>");
-    let _ = writeln!(text, "{} resources change</summary>\n", changed.len());
+    let _ = match changed.len() {
+        1 => writeln!(text, "1 resource changes</summary>\n"),
+        more => writeln!(text, "{more} resources change</summary>\n"),
+    };
     for change in changed {
         let word = |name: &str| change.text_or_none(name);
         let id = format!("{}/{}/{}", word("/kind"), word("/namespace"), word("/name"));
@@ -57,7 +60,10 @@ fn requests(text: &mut String, view: Manifest<'_>) {
     if classes.len() == 0 {
         text.push_str("\n**No request has another outcome.**\n");
     } else {
-        let _ = writeln!(text, "\n**{count} classes of requests have another outcome.**\n");
+        let _ = match count.as_str() {
+            "1" => writeln!(text, "\n**1 class of requests has another outcome.**\n"),
+            more => writeln!(text, "\n**{more} classes of requests have another outcome.**\n"),
+        };
         text.push_str("| what | a request | before | after | where |\n|---|---|---|---|---|\n");
         for found in classes.take(MAX_CLASSES) {
             text.push_str(&row(found));
