@@ -47,14 +47,17 @@ pub struct Class {
 }
 
 impl Class {
-    /// What comes first: what fails from now on, what goes elsewhere, redirects, shares, the rest; and
-    /// then what is broader.
+    /// What comes first: by how bad it is, by what of it changed, and by how much it concerns.
     fn rank(&self) -> impl Ord + use<> {
-        let (fails, failed) = (self.after.is_failing(), self.before.is_failing());
-        let is_broken = fails && !failed;
+        // What fails from now on, then what is served, then what fails in another way.
+        let severity = match (self.before.is_failing(), self.after.is_failing()) {
+            (false, true) => 0,
+            (_, false) => 1,
+            (true, true) => 2,
+        };
         let breadth = self.places.iter().map(Place::breadth).min();
         (
-            Reverse(is_broken),
+            severity,
             self.facets.first().copied(),
             breadth,
             Reverse(self.place_count),

@@ -25,6 +25,7 @@ mod outcome;
 mod pairs;
 mod paths;
 mod place;
+mod search;
 mod touched;
 mod witness;
 

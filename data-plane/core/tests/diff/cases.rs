@@ -392,3 +392,20 @@ fn what_there_is_too_much_of_is_said_and_samples_are_given() {
     assert_eq!((facets, class.is_proven), (vec![Facet::Backends], false));
     assert!((1..100).contains(&class.place_count));
 }
+
+#[test]
+fn a_difference_can_be_sent() {
+    let table = |weight| Table::new().split("a", "shop.x", on("/a"), &[("web", weight), ("api", 1)]);
+    let found = serde_json::to_value(compare(table(3), table(1))).unwrap();
+    let class = &found["classes"][0];
+    assert_eq!(class["facets"], serde_json::json!(["shares"]));
+    assert_eq!(class["before"]["verdict"]["kind"], "forward");
+    assert_eq!(class["before"]["verdict"]["arms"][0]["percent"], 25.0);
+    assert_eq!(
+        class["places"][0]["path"],
+        serde_json::json!({ "kind": "prefix", "value": "/a" })
+    );
+    assert_eq!(class["witness"]["path"], "/a");
+    assert_eq!(found["shifts"][0]["weightsMovedPercent"], 25.0);
+    assert_eq!(found["coverage"]["unprovenCount"], 0);
+}

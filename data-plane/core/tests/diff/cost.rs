@@ -278,6 +278,12 @@ fn a_change_that_shows_through_many_others_is_bounded() {
         &regex("new"),
     );
     assert_eq!(found.class_count, 1);
+    let beside = |to| {
+        let paths = (0..10_000).map(|at| one("a.x", (Exact, format!("/s{at}")), "web"));
+        set(paths.chain([one("a.x", (Regex, "/[a-z0-9]+/.*b".into()), to)]), 0)
+    };
+    let found = bounded("an expression among 10,000 paths", &beside("api"), &beside("new"));
+    assert_eq!((found.class_count, found.coverage.unproven_count), (1, 0));
     let both = |to| {
         let hosts = (0..3_000).map(|at| one(&format!("h{at}.x.com"), (Prefix, "/a".into()), "web"));
         let paths = (0..3_000).map(move |at| one("*.x.com", (Prefix, format!("/s{at}")), to));
