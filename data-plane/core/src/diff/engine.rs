@@ -32,7 +32,7 @@ use crate::{Snapshot, trie::PathTable};
 const SAMPLE: u64 = 16;
 
 /// What it costs to look at one kind of paths, in comparisons of a rule with a request.
-const KIND: u64 = 16;
+const KIND: u64 = 32;
 
 /// The state of one comparison.
 pub(super) struct Engine<'a> {
@@ -292,7 +292,8 @@ impl<'a> Engine<'a> {
     ) -> Option<Option<usize>> {
         let mut request = cell.request(method, values)?;
         self.spend((pair.0 + pair.1 + 2) as u64);
-        let taken = request.with_view(|view| [0, 1].map(|at| first(&cell.lists[at], view)))?;
+        let taken =
+            request.with_view(|view| [0, 1].map(|at| first(&cell.lists[at], &values.headers, view)))?;
         if taken != [pair.0, pair.1] {
             return None;
         }

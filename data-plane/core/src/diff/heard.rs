@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use regex::Regex;
-use sluice_model::Listener;
+use sluice_model::{HeaderMatch, Listener};
 
 use crate::{RequestView, Snapshot, candidate::Candidate, trie::PathTable};
 
@@ -65,8 +65,13 @@ impl<'a> Heard<'a> {
     }
 }
 
-/// The first of `list` that holds; its length if none does.
-pub(super) fn first(list: &[Entry<'_>], request: &RequestView<'_>) -> usize {
-    let holds = |entry: &Entry<'_>| entry.candidate.holds(request);
+/// The first of `list` that holds for a request that has no other headers than `headers`; its length if
+/// none does. Names are looked at first: among many rules nearly all ask for one that is not there.
+pub(super) fn first(list: &[Entry<'_>], headers: &[(String, String)], request: &RequestView<'_>) -> usize {
+    let is_there = |wanted: &HeaderMatch| headers.iter().any(|(name, _)| name == wanted.name.as_str());
+    let holds = |entry: &Entry<'_>| {
+        let wanted = &entry.candidate.conditions().headers;
+        wanted.iter().all(is_there) && entry.candidate.holds(request)
+    };
     list.iter().position(holds).unwrap_or(list.len())
 }
