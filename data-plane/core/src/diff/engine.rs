@@ -160,7 +160,12 @@ impl<'a> Engine<'a> {
                 &format!("{prefix}*"),
                 "expressions of the path",
             );
+            // Samples: what nothing names, and what each of them matches.
             texts.groups.push(fresh);
+            for pattern in patterns.iter().take(SAMPLE as usize) {
+                let alone = self.automata.texts(Domain::Path, start, &[pattern], &[]);
+                texts.groups.extend(alone.groups);
+            }
         }
         for paths in &texts.groups {
             let Some(path) = paths.first() else { continue };

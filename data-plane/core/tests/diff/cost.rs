@@ -251,6 +251,16 @@ fn many_rules_on_one_path_are_bounded() {
         &regexes("api"),
         &regexes("new"),
     );
+    let hard = |to| {
+        let pattern = |at: usize| format!(r"/\w{{1,{}}}[^a]*a.{{12}}{at}", at % 40 + 1);
+        set((0..500).map(move |at| one("a.x", (Regex, pattern(at)), to)), 0)
+    };
+    let found = bounded(
+        "500 large expressions of paths, all changed",
+        &hard("api"),
+        &hard("new"),
+    );
+    assert!(found.coverage.unproven_count > 0);
 }
 
 #[test]
