@@ -135,6 +135,16 @@ impl Published {
         newest.map_or(0, |round| round.views.iter().filter(is_news).count())
     }
 
+    /// Whether a view has other endpoints (or ticket keys) than in `before`, a publication before this one.
+    pub(crate) fn has_moved_endpoints(&self, before: &Self) -> bool {
+        let differs = |(key, version): (&ViewKey, &Arc<Version>)| {
+            let known = before.view(key);
+            known.is_some_and(|known| known.position.runtime != version.position.runtime)
+        };
+        let newest = self.recent.last();
+        newest.is_some_and(|round| round.views.iter().any(differs))
+    }
+
     /// The newest revision in it.
     pub fn revision(&self) -> Revision {
         self.version.position.revision
