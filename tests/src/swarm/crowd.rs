@@ -13,6 +13,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::board::Board;
 use super::builds::Builds;
+use super::health::Health;
 use super::member::{Manner, Member};
 use crate::eventually::eventually;
 use crate::fake_proxy::FakeProxy;
@@ -78,6 +79,7 @@ impl Crowd {
                 held: held.cloned(),
                 board: Arc::clone(&self.board),
                 builds: Arc::clone(&self.builds),
+                health: Health::new(manner.turns()),
             };
             let member = self.tasks.spawn(member.run());
             self.members.push(member);

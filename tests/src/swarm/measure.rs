@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use serde_json::Value;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::crowd::Crowd;
@@ -19,6 +20,21 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const REST: Duration = Duration::from_secs(5);
 /// How long slow members take for an update.
 const SLOW: Duration = Duration::from_secs(2);
+/// How long endpoints of ailing members are ejected at a time.
+const TURN: Duration = Duration::from_secs(5);
+/// Before endpoints change nothing was told to the fleet for so long: as if it never had been.
+const QUIET: Duration = Duration::from_secs(3);
+/// After a first change of endpoints comes the one that is measured.
+const AGAIN: Duration = Duration::from_millis(300);
+
+/// What is changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// One weight.
+    Weight,
+    /// All endpoints of a Backend, for the second time.
+    Endpoints,
+}
 
 /// Runs the cases one after the other.
 pub(super) async fn measure(options: &Options) -> anyhow::Result<Report> {
@@ -28,7 +44,9 @@ pub(super) async fn measure(options: &Options) -> anyhow::Result<Report> {
     let mut crowd = Crowd::new(stage.control.grpc);
     let newest = crowd.newest().await?;
     let joining = Instant::now();
-    crowd.join(streams, Manner::Prompt, Some(&newest));
+    let ailing = streams * options.ailing as usize / 100;
+    crowd.join(ailing, Manner::Ailing(TURN), Some(&newest));
+    crowd.join(streams - ailing, Manner::Prompt, Some(&newest));
     crowd.all_welcomed(streams, PATIENCE).await?;
     let joined_ms = millis(joining.elapsed());
     let idle_cores = idle(&stage).await?;
@@ -40,16 +58,24 @@ pub(super) async fn measure(options: &Options) -> anyhow::Result<Report> {
         idle_cores,
         alone_bytes,
         resident_bytes: 0,
+        ailing,
+        ailing_endpoints: 0,
         change: None,
         rude: None,
         sustained: None,
+        endpoints: None,
         restart: None,
     };
     for case in &options.cases {
         match case {
-            Case::Change => report.change = Some(changes(options, &mut stage, &crowd, true).await?),
+            Case::Change => {
+                report.change = Some(changes(options, &mut stage, &crowd, Kind::Weight, true).await?);
+            }
             Case::Sustained => report.sustained = Some(sustained(options, &mut stage, &crowd).await?),
             Case::Rude => report.rude = Some(rude(options, &mut stage, &mut crowd).await?),
+            Case::Endpoints => {
+                report.endpoints = Some(changes(options, &mut stage, &crowd, Kind::Endpoints, true).await?);
+            }
             Case::Restart => {
                 let done;
                 (stage, done) = restart(options, stage, &crowd).await?;
@@ -57,6 +83,7 @@ pub(super) async fn measure(options: &Options) -> anyhow::Result<Report> {
             }
         }
         report.resident_bytes = report.resident_bytes.max(stage.resident_bytes()?);
+        report.ailing_endpoints = report.ailing_endpoints.max(stage.ailing().await?.0);
     }
     crowd.sound()?;
     Ok(report)
@@ -76,6 +103,7 @@ async fn changes(
     options: &Options,
     stage: &mut Stage,
     crowd: &Crowd,
+    kind: Kind,
     receipts: bool,
 ) -> anyhow::Result<Changes> {
     crowd.board().forget_acks();
@@ -84,7 +112,10 @@ async fn changes(
     let before = crowd.traffic();
     let cpu = stage.cpu()?;
     for _ in 0..options.changes {
-        let document = stage.change();
+        let document = match kind {
+            Kind::Weight => stage.change(),
+            Kind::Endpoints => move_again(stage).await?,
+        };
         let sent = Instant::now();
         let revision = stage.rest().apply(&document, "").await?.revision;
         let answered = Instant::now();
@@ -113,6 +144,15 @@ async fn changes(
     })
 }
 
+/// Moves endpoints after a pause; the move that follows soon after it.
+async fn move_again(stage: &mut Stage) -> anyhow::Result<Value> {
+    tokio::time::sleep(QUIET).await;
+    let first = stage.move_endpoints();
+    stage.rest().apply(&first, "").await?;
+    tokio::time::sleep(AGAIN).await;
+    Ok(stage.move_endpoints())
+}
+
 /// How long after `answered` the receipt of `revision` says that so large a share has it.
 async fn quorum(stage: &Stage, revision: u64, share: f64, answered: Instant) -> anyhow::Result<f64> {
     let receipt = stage
@@ -134,7 +174,7 @@ async fn rude(options: &Options, stage: &mut Stage, crowd: &mut Crowd) -> anyhow
     let slow = crowd.join(others, Manner::Slow(SLOW), Some(&newest));
     let deaf = crowd.join(others, Manner::Deaf, Some(&newest));
     crowd.all_welcomed(streams + 2 * others, PATIENCE).await?;
-    let among_them = changes(options, stage, crowd, false).await?;
+    let among_them = changes(options, stage, crowd, Kind::Weight, false).await?;
     crowd.dismiss(slow.start..deaf.end);
     Ok(among_them)
 }

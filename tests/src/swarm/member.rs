@@ -16,6 +16,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::board::Board;
 use super::builds::Builds;
+use super::health::Health;
 use super::link::{Link, Metered};
 use crate::manifest::LISTENER;
 
@@ -39,6 +40,24 @@ pub enum Manner {
     Refusing,
     /// It leaves without a word that long after each welcome, and comes back.
     Flapping(Duration),
+    /// It is prompt, and reports that all its endpoints are ejected for that long, then healthy for as
+    /// long, and so on.
+    Ailing(Duration),
+}
+
+impl Manner {
+    /// Whether it is measured how fast it follows.
+    pub(super) fn is_prompt(self) -> bool {
+        matches!(self, Self::Prompt | Self::Ailing(_))
+    }
+
+    /// How long its endpoints are ejected at a time.
+    pub(super) fn turns(self) -> Option<Duration> {
+        match self {
+            Self::Ailing(turns) => Some(turns),
+            Self::Prompt | Self::Slow(_) | Self::Deaf | Self::Refusing | Self::Flapping(_) => None,
+        }
+    }
 }
 
 pub(super) struct Member {
@@ -48,6 +67,15 @@ pub(super) struct Member {
     pub(super) held: Option<Arc<Snapshot>>,
     pub(super) board: Arc<Board>,
     pub(super) builds: Arc<Builds>,
+    pub(super) health: Health,
+}
+
+/// A stream that was welcomed.
+struct Greeted {
+    link: Link,
+    /// Who may sign updates.
+    signers: Option<Verifiers>,
+    report_interval: Duration,
 }
 
 impl Member {
@@ -84,7 +112,7 @@ impl Member {
                     .await
                     .unwrap_or(Ok(()))
             }
-            Manner::Prompt | Manner::Slow(_) | Manner::Refusing => {
+            Manner::Prompt | Manner::Slow(_) | Manner::Refusing | Manner::Ailing(_) => {
                 self.serve(link, connection, backoff).await
             }
         }
@@ -98,8 +126,8 @@ impl Member {
     ) -> anyhow::Result<()> {
         let pings = connection.ping_pong().context("no pings")?;
         let talk = async {
-            let (link, verifiers) = self.greet(link, backoff).await?;
-            self.talk(link, verifiers).await
+            let greeted = self.greet(link, backoff).await?;
+            self.talk(greeted).await
         };
         tokio::select! {
             end = connection => bail!("the connection ended: {end:?}"),
@@ -109,25 +137,40 @@ impl Member {
     }
 
     /// Says what is held, and is welcomed and told who signs.
-    async fn greet(
-        &self,
-        mut link: Link,
-        backoff: &mut Backoff,
-    ) -> anyhow::Result<(Link, Option<Verifiers>)> {
+    async fn greet(&self, mut link: Link, backoff: &mut Backoff) -> anyhow::Result<Greeted> {
         link.say(self.hello())?;
         let (message, _) = timeout(PATIENCE, link.hear()).await??;
         let control_message::Body::Welcome(welcome) = message else {
             bail!("no welcome");
         };
         backoff.reset(Duration::from_millis(u64::from(welcome.reconnect_spread_ms)));
-        let verifiers = welcome.bundle.as_ref().map(verifiers).transpose()?;
-        Ok((link, verifiers))
+        Ok(Greeted {
+            link,
+            signers: welcome.bundle.as_ref().map(verifiers).transpose()?,
+            report_interval: Duration::from_millis(u64::from(welcome.report_interval_ms)),
+        })
     }
 
-    async fn talk(&mut self, mut link: Link, mut signers: Option<Verifiers>) -> anyhow::Result<()> {
+    async fn talk(&mut self, greeted: Greeted) -> anyhow::Result<()> {
+        let Greeted {
+            mut link,
+            mut signers,
+            report_interval,
+        } = greeted;
         let _counted = self.board.welcome();
+        self.health.start_over();
+        let mut report = interval_at(Instant::now() + report_interval, report_interval);
         loop {
-            let (message, bytes) = link.hear().await?;
+            // What has come of a message stays in the link when a report is due.
+            let (message, bytes) = tokio::select! {
+                message = link.hear() => message?,
+                _ = report.tick(), if self.health.may_have_news() => {
+                    if let Some(report) = self.health.report(self.held.as_deref()) {
+                        link.say(Body::Report(report))?;
+                    }
+                    continue;
+                }
+            };
             let wire = match message {
                 control_message::Body::Update(wire) => wire,
                 control_message::Body::Bundle(bundle) => {
@@ -151,8 +194,7 @@ impl Member {
             link.say(acknowledgement(history, target, &snapshot))?;
             let revision = snapshot.position().revision.0;
             self.held = Some(snapshot);
-            self.board
-                .acked(self.number, revision, self.manner == Manner::Prompt);
+            self.board.acked(self.number, revision, self.manner.is_prompt());
         }
     }
 

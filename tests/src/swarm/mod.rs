@@ -8,6 +8,7 @@
 mod board;
 mod builds;
 mod crowd;
+mod health;
 mod link;
 mod measure;
 mod member;
@@ -18,7 +19,7 @@ mod stage;
 pub use crowd::{Crowd, Traffic};
 pub use member::Manner;
 pub use options::{Case, Options};
-pub use stage::Stage;
+pub use stage::{MOVING, Stage};
 
 use anyhow::{Context as _, ensure};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};

@@ -14,7 +14,7 @@ pub struct Options {
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub routes: u32,
     /// What to measure.
-    #[arg(long, value_delimiter = ',', default_values_t = [Case::Change, Case::Sustained, Case::Rude, Case::Restart])]
+    #[arg(long, value_delimiter = ',', default_values_t = [Case::Change, Case::Sustained, Case::Rude, Case::Endpoints, Case::Restart])]
     pub cases: Vec<Case>,
     /// One-weight changes to measure, one after the other.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -25,6 +25,9 @@ pub struct Options {
     /// Seconds of the sustained case.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
     pub seconds: u32,
+    /// Of a hundred streams so many report that their endpoints are ejected and healthy again, turn by turn.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub ailing: u32,
     /// Members of the rude case that are slow, and as many that are deaf.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub rude: u32,
@@ -45,6 +48,8 @@ pub enum Case {
     Sustained,
     /// Changes of one weight while others are slow or deaf.
     Rude,
+    /// All endpoints of a Backend are replaced 300 ms after they were before.
+    Endpoints,
     /// The control plane is killed and starts again.
     Restart,
 }
@@ -55,6 +60,7 @@ impl std::fmt::Display for Case {
             Self::Change => "change",
             Self::Sustained => "sustained",
             Self::Rude => "rude",
+            Self::Endpoints => "endpoints",
             Self::Restart => "restart",
         })
     }

@@ -22,9 +22,15 @@ pub(super) struct Report {
     pub(super) alone_bytes: u64,
     /// The most that was seen after a case.
     pub(super) resident_bytes: u64,
+    /// Members whose endpoints are ejected and healthy again, turn by turn.
+    pub(super) ailing: usize,
+    /// The most endpoints that the control plane kept of what members reported, after a case.
+    pub(super) ailing_endpoints: usize,
     pub(super) change: Option<Changes>,
     pub(super) rude: Option<Changes>,
     pub(super) sustained: Option<Sustained>,
+    /// The second of two changes of endpoints; bytes and CPU are those of both.
+    pub(super) endpoints: Option<Changes>,
     pub(super) restart: Option<Restart>,
 }
 
@@ -93,6 +99,10 @@ impl Report {
             "resident alone / at most, MiB",
             format!("{} / {}", mib(self.alone_bytes), mib(self.resident_bytes)),
         );
+        row(
+            "proxies that report ailing endpoints / endpoints kept of them",
+            format!("{} / {}", self.ailing, self.ailing_endpoints),
+        );
         if let Some(change) = &self.change {
             changes("one weight", change, &mut row);
         }
@@ -101,6 +111,9 @@ impl Report {
         }
         if let Some(sustained) = &self.sustained {
             sustained.rows(&mut row);
+        }
+        if let Some(endpoints) = &self.endpoints {
+            changes("endpoints, 300 ms after others", endpoints, &mut row);
         }
         if let Some(restart) = &self.restart {
             row("restart: away, ms", number(restart.away_ms));

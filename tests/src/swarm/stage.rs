@@ -1,5 +1,6 @@
 //! A control plane with a table of routes, and changes of one weight in it.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -18,6 +19,9 @@ const BATCH: usize = 1_000;
 /// whole table and no route is changed twice before all were.
 const STRIDE: usize = 7_919;
 
+/// Endpoints of the Backend that moves.
+pub const MOVING: usize = 20;
+
 /// A control plane of its own, on SQLite, and its table.
 #[derive(Debug)]
 pub struct Stage {
@@ -26,6 +30,7 @@ pub struct Stage {
     directory: TempDir,
     routes: usize,
     changes: usize,
+    moves: usize,
 }
 
 impl Stage {
@@ -43,17 +48,19 @@ impl Stage {
             directory,
             routes,
             changes: 0,
+            moves: 0,
         };
         stage.fill().await?;
         Ok(stage)
     }
 
     async fn fill(&self) -> anyhow::Result<()> {
-        let endpoint = |port| [std::net::SocketAddr::from(([127, 0, 0, 1], port))];
+        let endpoint = |port| [SocketAddr::from(([127, 0, 0, 1], port))];
         let base = list(&[
             gateway(),
             backend("stable", &endpoint(9001)),
             backend("canary", &endpoint(9002)),
+            moving(0),
         ]);
         let routes: Vec<_> = (0..self.routes).map(|number| route(number, 0)).collect();
         for document in std::iter::once(base).chain(routes.chunks(BATCH).map(list)) {
@@ -74,6 +81,23 @@ impl Stage {
         let number = self.changes.wrapping_mul(STRIDE) % self.routes;
         // Never what it was: a route has 0 at first, and comes again after all others have.
         route(number, 1 + self.changes % 99)
+    }
+
+    /// The next move: a Backend whose endpoints are all others than before. Each makes a revision, for those are what
+    /// acknowledgements are told apart by; what proxies get of it is `runtime`.
+    pub fn move_endpoints(&mut self) -> Value {
+        self.moves += 1;
+        moving(self.moves)
+    }
+
+    /// Endpoints that the control plane keeps of what members reported: all of them, and those that are ejected.
+    ///
+    /// # Errors
+    /// When it does not tell.
+    pub async fn ailing(&self) -> anyhow::Result<(usize, usize)> {
+        let all = self.control.metric("sluice_fleet_endpoints_ailing", &[]).await?;
+        let ejected = self.control.metric("sluice_fleet_endpoints_ejected", &[]).await?;
+        Ok((all as usize, ejected as usize))
     }
 
     /// Kills the control plane and starts it anew, on the same database and the same address.
@@ -107,6 +131,14 @@ impl Stage {
 
 fn database(directory: &TempDir) -> String {
     format!("sqlite://{}", directory.path().join("control.db").display())
+}
+
+/// The Backend that moves, after so many moves.
+fn moving(moves: usize) -> Value {
+    let [.., high, low] = moves.to_be_bytes();
+    let endpoint = |port| SocketAddr::from(([10, 0, high, low], port));
+    let endpoints: Vec<_> = (1..).take(MOVING).map(endpoint).collect();
+    backend("moving", &endpoints)
 }
 
 /// The route of that number, of which `canary` percent go to the other backend.

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use http::Method;
+use serde_json::Value;
 use sluice_tests::eventually::eventually;
 use sluice_tests::site::SOON;
-use sluice_tests::swarm::{Crowd, Manner, Stage};
+use sluice_tests::swarm::{Crowd, MOVING, Manner, Stage};
 
 /// More than a control plane remembers.
 const MANY: usize = 80;
@@ -98,4 +100,65 @@ async fn after_a_restart_all_come_back_for_the_difference_only() {
     }
     crowd.sound().unwrap();
     assert_eq!(crowd.traffic().full, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_endpoints_that_come_go_and_flap_only_what_is_wrong_now_is_kept() {
+    const EACH: usize = 20;
+    let mut stage = Stage::start(10).await.unwrap();
+    // Those of the two Backends that never move, too.
+    let there = MOVING + 2;
+    let mut crowd = Crowd::new(stage.control.grpc);
+    let newest = crowd.newest().await.unwrap();
+    let failing = crowd.join(EACH, Manner::Ailing(Duration::from_secs(3_600)), Some(&newest));
+    let flapping = crowd.join(EACH, Manner::Ailing(Duration::from_millis(700)), Some(&newest));
+    let well = crowd.join(2 * EACH, Manner::Prompt, Some(&newest));
+    crowd.all_welcomed(4 * EACH, SOON).await.unwrap();
+    for _ in 0..3 {
+        let document = stage.move_endpoints();
+        let moved = document["spec"]["endpoints"][0]["address"].as_str().unwrap();
+        let revision = stage.rest().apply(&document, "").await.unwrap().revision;
+        crowd
+            .all_at(revision, failing.start..well.end, SOON)
+            .await
+            .unwrap();
+        eventually("what is gone is not kept, and what came is", SOON, async || {
+            let answer = stage
+                .rest()
+                .send(Method::GET, "/v1/fleet/swarm-00000", None)
+                .await?;
+            let told = answer.body["endpoints"].as_array().map_or(&[][..], Vec::as_slice);
+            let address = |one: &Value| one["address"].as_str().unwrap_or_default().to_owned();
+            let here = told
+                .iter()
+                .map(address)
+                .filter(|one| one.starts_with(moved))
+                .count();
+            ensure!((told.len(), here) == (there, MOVING), "{told:?}");
+            let (all, ejected) = stage.ailing().await?;
+            ensure!(
+                all == 2 * EACH * there && ejected >= EACH * there,
+                "{all}, {ejected}"
+            );
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+    // Without a goodbye; nobody reports for them any more.
+    crowd.dismiss(flapping);
+    eventually("theirs are given up", SOON, async || {
+        let kept = stage.ailing().await?;
+        ensure!(kept == (EACH * there, EACH * there), "{kept:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let refused = stage
+        .control
+        .metric("sluice_fleet_report_overflows_total", &[])
+        .await
+        .unwrap();
+    assert!(refused.abs() < f64::EPSILON, "{refused}");
+    crowd.sound().unwrap();
 }
