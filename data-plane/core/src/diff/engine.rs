@@ -32,7 +32,7 @@ use crate::{Snapshot, trie::PathTable};
 const SAMPLE: u64 = 16;
 
 /// What it costs to look at one kind of paths, in comparisons of a rule with a request.
-const KIND: u64 = 32;
+const KIND: u64 = 48;
 
 /// The state of one comparison.
 pub(super) struct Engine<'a> {
