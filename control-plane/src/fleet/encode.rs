@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use bytes::Bytes;
+use bytes::{BufMut as _, Bytes, BytesMut};
 use prost::Message as _;
 use sluice_core::{Update, statement};
 use sluice_model::{HistoryId, Position};
@@ -16,6 +16,9 @@ use crate::live::Version;
 const MAX_ENTRIES: usize = 256;
 /// Bytes of updates that are kept, besides the newest.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// What gRPC puts before a message: whether it is compressed, and its length.
+const PREFIX: usize = 5;
 
 /// From where to where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +90,15 @@ pub(crate) fn push_bytes(base: &Version, target: &Version, signer: Option<&Signe
     encode(Some(base), target, signer).len()
 }
 
-/// A message of the control plane as it travels.
+/// A message of the control plane as it travels: not compressed, behind its length.
 pub(super) fn message(body: v1::control_message::Body) -> Bytes {
-    v1::ControlMessage { body: Some(body) }.encode_to_vec().into()
+    let message = v1::ControlMessage { body: Some(body) };
+    let length = message.encoded_len();
+    let mut framed = BytesMut::with_capacity(PREFIX + length);
+    framed.put_u8(0);
+    // Nothing that is published is anywhere near 4 GiB.
+    framed.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+    // It has room, and would grow.
+    let _ = message.encode(&mut framed);
+    framed.freeze()
 }

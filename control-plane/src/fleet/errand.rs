@@ -18,7 +18,11 @@ const RESOURCE: usize = 512;
 /// Turns to send whole snapshots, in the order in which they were asked for. Counted by memory: of a
 /// small table there are many at a time, of a large one a few.
 #[derive(Clone, Debug)]
-pub(super) struct Turns(Arc<Semaphore>);
+pub(super) struct Turns {
+    free: Arc<Semaphore>,
+    /// All there is, in KiB.
+    kib: usize,
+}
 
 /// What one stream has asked for and not got yet, and the turn that it has.
 #[derive(Debug, Default)]
@@ -49,14 +53,22 @@ pub(super) struct Errands {
 
 impl Turns {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(WHOLE_KIB)))
+        Self::of(WHOLE_KIB)
+    }
+
+    /// Turns for so many KiB at a time. A snapshot that is larger is alone.
+    pub(super) fn of(kib: usize) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(kib)),
+            kib,
+        }
     }
 
     /// The turn for a snapshot of that many resources; never while this closes.
     async fn take(self, resources: usize) -> Option<OwnedSemaphorePermit> {
-        let kib = (resources * RESOURCE).div_ceil(1024).clamp(1, WHOLE_KIB);
+        let kib = (resources * RESOURCE).div_ceil(1024).clamp(1, self.kib);
         let kib = u32::try_from(kib).unwrap_or(u32::MAX);
-        self.0.acquire_many_owned(kib).await.ok()
+        self.free.acquire_many_owned(kib).await.ok()
     }
 }
 
@@ -143,5 +155,50 @@ async fn of<T>(errand: &mut Option<BoxFuture<'static, T>>) -> T {
     match errand {
         Some(errand) => errand.await,
         None => pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Four KiB.
+    const RESOURCES: usize = 8;
+
+    async fn is_next(errands: &mut Errands) -> bool {
+        let next = tokio::time::timeout(std::time::Duration::from_secs(1), errands.next());
+        matches!(next.await, Ok(Event::Turn))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_asks_again_queues_behind_the_others() {
+        let turns = Turns::of(8);
+        let mut errands = [(); 4].map(|()| Errands::default());
+        for one in &mut errands {
+            one.queue(turns.clone(), RESOURCES);
+        }
+        let [first, second, third, fourth] = &mut errands;
+        assert!(is_next(first).await && is_next(second).await);
+        assert!(!is_next(third).await && !is_next(fourth).await);
+        first.done();
+        first.queue(turns.clone(), RESOURCES);
+        assert!(!is_next(first).await, "others have asked before");
+        assert!(is_next(third).await && !is_next(first).await);
+        *second = Errands::default();
+        assert!(is_next(fourth).await, "a stream that is gone has no turn");
+        third.done();
+        assert!(is_next(first).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_larger_than_all_there_is_goes_alone() {
+        let turns = Turns::of(8);
+        let [mut large, mut small] = [(); 2].map(|()| Errands::default());
+        large.queue(turns.clone(), 100 * RESOURCES);
+        assert!(is_next(&mut large).await);
+        small.queue(turns, 1);
+        assert!(!is_next(&mut small).await);
+        large.done();
+        assert!(is_next(&mut small).await);
     }
 }

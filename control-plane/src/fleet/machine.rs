@@ -19,7 +19,6 @@
 //! - A proxy that holds nothing starts at what others accepted, and goes on from there.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use sluice_core::position_from_wire;
 use sluice_model::{Code, HistoryId, Position, Revision};
@@ -28,15 +27,10 @@ use tokio::time::Instant;
 
 use super::errand::Awaited;
 use super::parking::{Parked, Parking};
+use super::patience::{Missed, Patience};
 use super::viewer::Viewer;
 use crate::compile::ViewKey;
 use crate::live::{Published, Version};
-
-/// Longest wait for the Hello.
-const HELLO: Duration = Duration::from_secs(10);
-/// Longest wait for the answer to an update. Then the stream ends, and the proxy says anew what it
-/// holds.
-const ANSWER: Duration = Duration::from_secs(30);
 
 /// What happened.
 #[derive(Debug)]
@@ -52,8 +46,10 @@ pub(super) enum Event {
     /// What others accepted before what the proxy refused: the answer to [`Action::Retreat`].
     Before(Option<Arc<Version>>),
     Published(Arc<Published>),
-    /// A deadline may have passed.
-    Tick,
+    /// What [`Action::Send`] asked for is on its way: so many bytes are left to be taken.
+    Sent(u64),
+    /// A deadline may have passed, and so many bytes are left to be taken.
+    Tick(u64),
 }
 
 /// What is known of a proxy that is let in.
@@ -102,8 +98,10 @@ pub(super) enum Fact {
 pub(super) enum Closed {
     #[error("no Hello within 10 s")]
     NoHello,
-    #[error("no answer to an update within 30 s")]
+    #[error("no answer to an update in time")]
     NoAnswer,
+    #[error("less than 64 KiB/s of an update is taken")]
+    TooSlow,
     #[error("a message out of order")]
     OutOfOrder,
     #[error("a message that does not read")]
@@ -133,7 +131,9 @@ pub(super) struct Machine {
     parking: Parking,
     /// Where a proxy that holds nothing goes next.
     first: Option<Arc<Version>>,
-    deadline: Option<Instant>,
+    /// For the Hello, and then for the answer to what is in flight. When that fails the stream ends, and
+    /// the proxy says anew what it holds.
+    patience: Option<Patience>,
 }
 
 impl Machine {
@@ -148,13 +148,18 @@ impl Machine {
             in_flight: None,
             parking: Parking::default(),
             first: None,
-            deadline: Some(now + HELLO),
+            patience: Some(Patience::for_hello(now)),
         }
     }
 
     /// When a [`Event::Tick`] is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        self.patience.as_ref().map(Patience::deadline)
+    }
+
+    /// Whether an update is on its way.
+    pub(super) fn has_sent(&self) -> bool {
+        self.in_flight.is_some()
     }
 
     /// Whether a whole snapshot is on its way, or about to be.
@@ -182,7 +187,11 @@ impl Machine {
                 self.published = published;
                 Ok(self.look_up_view().into_iter().collect())
             }
-            Event::Tick => self.tick(now),
+            Event::Sent(left) => {
+                self.patience = Some(Patience::new(left, now));
+                Ok(Vec::new())
+            }
+            Event::Tick(left) => self.tick(left, now),
         };
         match result {
             Ok(mut actions) => {
@@ -220,7 +229,7 @@ impl Machine {
             Some(position) => Some(read(&hello.history, Some(position))?),
         };
         self.phase = Phase::Introduced;
-        self.deadline = None;
+        self.patience = None;
         self.said = holds.map(|(history, position)| (history, position.revision));
         self.held = holds.and_then(|(history, position)| self.published.find(history, position).cloned());
         self.awaited.seek(holds.filter(|_| self.held.is_none()));
@@ -264,7 +273,7 @@ impl Machine {
         self.said = Some((history, position.revision));
         let is_it = |version: &mut Arc<Version>| version.history == history && version.position == position;
         if let Some(target) = self.in_flight.take_if(is_it) {
-            self.deadline = None;
+            self.patience = None;
             self.parking.stop_waiting();
             self.hold(target);
         } else if let Some(target) = self.parking.take_waiting(history, position) {
@@ -293,7 +302,7 @@ impl Machine {
             let fact = Action::Note(Fact::Refused(Box::new(nack), history, position.revision));
             return Ok(again.then_some(fact).into_iter().collect());
         };
-        self.deadline = None;
+        self.patience = None;
         self.parking.stop_waiting();
         let wrong_base = nack
             .violations
@@ -314,11 +323,13 @@ impl Machine {
         ))])
     }
 
-    fn tick(&self, now: Instant) -> Result<Vec<Action>, Closed> {
-        match (self.deadline, self.phase) {
-            (Some(deadline), Phase::Silent) if now >= deadline => Err(Closed::NoHello),
-            (Some(deadline), _) if now >= deadline => Err(Closed::NoAnswer),
-            _ => Ok(Vec::new()),
+    fn tick(&mut self, left: u64, now: Instant) -> Result<Vec<Action>, Closed> {
+        let checked = self.patience.as_mut().map(|patience| patience.check(left, now));
+        match (checked, self.phase) {
+            (Some(Err(_)), Phase::Silent) => Err(Closed::NoHello),
+            (Some(Err(Missed::Answer)), _) => Err(Closed::NoAnswer),
+            (Some(Err(Missed::Pace)), _) => Err(Closed::TooSlow),
+            (Some(Ok(())) | None, _) => Ok(Vec::new()),
         }
     }
 
@@ -355,7 +366,8 @@ impl Machine {
         }
         self.first = None;
         self.in_flight = Some(Arc::clone(&target));
-        self.deadline = Some(now + ANSWER);
+        // Until it is said how much it is.
+        self.patience = Some(Patience::new(0, now));
         Some(Action::Send { base, target })
     }
 

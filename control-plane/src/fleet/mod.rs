@@ -6,6 +6,7 @@
 //! that each of them knows the whole fleet.
 
 mod ailing;
+mod answers;
 mod asked;
 mod census;
 mod dates;
@@ -23,6 +24,7 @@ mod newcomers;
 mod pace;
 mod parking;
 mod parts;
+mod patience;
 mod peers;
 mod progress;
 mod receipt;

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::member::{LEASE, Member};
 use super::parts::{ROSTER, STANDING, Unsaid};
-use super::refusal::{Refused, Words};
+use super::refusal::{Refused, refusals};
 use super::registry::{Joining, StreamId};
 use crate::compile::ViewKey;
 use crate::live::Published;
@@ -187,28 +187,6 @@ impl Peer {
             revisions: told.timed.into_iter().filter_map(sketch).collect(),
         });
     }
-}
-
-fn refusals(told: &v1::Refused) -> Vec<(u64, Refused)> {
-    let Ok(history) = HistoryId::try_from(&*told.history) else {
-        return Vec::new();
-    };
-    // A replica that is older than the times tells none.
-    let after = told.after_ms.iter().copied().chain(std::iter::repeat(0));
-    let at = |after: u64| {
-        let after = after.checked_sub(1)?;
-        Some(UnixMillis(told.first_ms.saturating_add(after)))
-    };
-    let words = Words::new(told.violations.clone());
-    let refused = |after| Refused {
-        history,
-        revision: Revision(told.revision),
-        at: at(after),
-        words: words.clone(),
-        retrying: told.retrying,
-    };
-    let streams = told.streams.iter().zip(after);
-    streams.map(|(stream, after)| (*stream, refused(after))).collect()
 }
 
 /// Who the replica found the proxy to be.
@@ -387,30 +365,5 @@ impl Peers {
     /// Whether there is a replica whose proxies may stop to count by the passing of time alone.
     pub(super) fn has_silent(&self, now: Instant) -> bool {
         self.replicas.values().any(|peer| self.is_quiet(peer, now))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refusal_told_by_a_replica_that_is_older_than_the_times_has_none() {
-        let mut told = v1::Refused {
-            history: vec![1; 16],
-            revision: 7,
-            streams: vec![3, 4],
-            ..v1::Refused::default()
-        };
-        let times = |told: &v1::Refused| -> Vec<_> {
-            let told = refusals(told).into_iter();
-            told.map(|(stream, refused)| (stream, refused.at)).collect()
-        };
-        assert_eq!(times(&told), [(3, None), (4, None)]);
-        (told.first_ms, told.after_ms) = (1_000, vec![1, 0]);
-        assert_eq!(times(&told), [(3, Some(UnixMillis(1_000))), (4, None)]);
-        told.after_ms = vec![u64::MAX, 251];
-        let latest = UnixMillis(u64::MAX);
-        assert_eq!(times(&told), [(3, Some(latest)), (4, Some(UnixMillis(1_250)))]);
     }
 }

@@ -175,6 +175,29 @@ impl<K: Hash + Eq, T> Groups<K, T> {
     }
 }
 
+/// What each stream refused, as another replica tells of those that did so in the same words.
+pub(super) fn refusals(told: &v1::Refused) -> Vec<(u64, Refused)> {
+    let Ok(history) = HistoryId::try_from(&*told.history) else {
+        return Vec::new();
+    };
+    // A replica that is older than the times tells none.
+    let after = told.after_ms.iter().copied().chain(std::iter::repeat(0));
+    let at = |after: u64| {
+        let after = after.checked_sub(1)?;
+        Some(UnixMillis(told.first_ms.saturating_add(after)))
+    };
+    let words = Words::new(told.violations.clone());
+    let refused = |after| Refused {
+        history,
+        revision: Revision(told.revision),
+        at: at(after),
+        words: words.clone(),
+        retrying: told.retrying,
+    };
+    let streams = told.streams.iter().zip(after);
+    streams.map(|(stream, after)| (*stream, refused(after))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
@@ -239,6 +262,26 @@ mod tests {
         assert_eq!(words.violations[0].message.len(), MAX_TEXT);
         let odd = Words::new(vec![violation(&format!("x{}", "ö".repeat(1_000)))]);
         assert_eq!(odd.violations[0].message.len(), MAX_TEXT - 1);
+    }
+
+    #[test]
+    fn a_refusal_told_by_a_replica_that_is_older_than_the_times_has_none() {
+        let mut told = v1::Refused {
+            history: vec![1; 16],
+            revision: 7,
+            streams: vec![3, 4],
+            ..v1::Refused::default()
+        };
+        let times = |told: &v1::Refused| -> Vec<_> {
+            let told = refusals(told).into_iter();
+            told.map(|(stream, refused)| (stream, refused.at)).collect()
+        };
+        assert_eq!(times(&told), [(3, None), (4, None)]);
+        (told.first_ms, told.after_ms) = (1_000, vec![1, 0]);
+        assert_eq!(times(&told), [(3, Some(UnixMillis(1_000))), (4, None)]);
+        told.after_ms = vec![u64::MAX, 251];
+        let latest = UnixMillis(u64::MAX);
+        assert_eq!(times(&told), [(3, Some(latest)), (4, Some(UnixMillis(1_250)))]);
     }
 
     thread_local! {

@@ -2,22 +2,22 @@
 //! encoded before, where the generated service would encode every message for every stream.
 
 use std::convert::Infallible;
-use std::pin::Pin;
+use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::{BufMut as _, Bytes};
 use prost::Message as _;
 use sluice_proto::v1;
-use tokio::sync::{Semaphore, mpsc, watch};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 use tonic::body::Body;
-use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf};
+use tonic::codec::{BufferSettings, DecodeBuf, Decoder};
 use tonic::codegen::Service;
-use tonic::server::{Grpc, NamedService, StreamingService};
-use tonic::{Request, Response, Status, Streaming};
+use tonic::metadata::GRPC_CONTENT_TYPE;
+use tonic::server::NamedService;
+use tonic::{Status, Streaming};
 
+use super::answers::{Answers, answers};
 use super::encode::Encoder;
 use super::errand::Turns;
 use super::pace::pace;
@@ -28,16 +28,12 @@ use crate::trust::{self, Line, Peer, Trust};
 
 /// What a stream's buffers begin with, in bytes: as much as most messages take. There are thousands.
 const BUFFER: usize = 512;
-/// Bytes of messages that are put together before they are handed on.
+/// Bytes of a proxy's messages that are read at a time.
 const HAND_ON: usize = 32 * 1024;
 /// Largest message of a proxy: a report of every rule and endpoint of a large table.
 const MAX_MESSAGE: usize = 32 * 1024 * 1024;
-/// Messages that are ready to be sent to one proxy: Welcome and one update.
-const OUTBOUND: usize = 2;
 /// Path of the one method.
 const SUBSCRIBE: &str = "/sluice.v1.Fleet/Subscribe";
-
-type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Serves streams of proxies. Clones share everything.
 #[derive(Clone, Debug)]
@@ -91,12 +87,23 @@ impl FleetService {
         }
     }
 
+    fn answer(&self, request: http::Request<Body>) -> Result<http::Response<Body>, Status> {
+        if request.uri().path() != SUBSCRIBE {
+            return Err(Status::unimplemented("no such method"));
+        }
+        // Whoever comes in another way than through the door is nobody.
+        let line = request.extensions().get::<Line>().cloned();
+        let stranger = || trust::stranger(self.shared.trust.turn_away());
+        let line = line.ok_or_else(stranger)?;
+        let inbound = Streaming::new_request(Messages, request.into_body(), None, Some(MAX_MESSAGE));
+        let mut response = http::Response::new(Body::new(self.subscribe(line, inbound)?));
+        let headers = response.headers_mut();
+        headers.insert(http::header::CONTENT_TYPE, GRPC_CONTENT_TYPE);
+        Ok(response)
+    }
+
     /// Starts the task of one stream; its answers.
-    fn subscribe(
-        &self,
-        line: Line,
-        inbound: Streaming<v1::ProxyMessage>,
-    ) -> Result<Response<ReceiverStream<Result<Bytes, Status>>>, Status> {
+    fn subscribe(&self, line: Line, inbound: Streaming<v1::ProxyMessage>) -> Result<Answers, Status> {
         let shared = &self.shared;
         if line.peer == Peer::Stranger {
             return Err(trust::stranger(shared.trust.turn_away()));
@@ -107,7 +114,7 @@ impl FleetService {
         let permit = Arc::clone(&shared.streams).try_acquire_owned();
         let full = |_| Status::resource_exhausted("too many streams: --max-streams allows no more");
         let permit = permit.map_err(full)?;
-        let (outbound, answers) = mpsc::channel(OUTBOUND);
+        let (outbound, answers) = answers();
         let stream = Stream::new(
             Arc::clone(&shared.common),
             shared.published.clone(),
@@ -120,7 +127,7 @@ impl FleetService {
             stream.run(inbound, ends).await;
             drop(permit);
         });
-        Ok(Response::new(ReceiverStream::new(answers)))
+        Ok(answers)
     }
 }
 
@@ -131,73 +138,22 @@ impl NamedService for FleetService {
 impl Service<http::Request<Body>> for FleetService {
     type Response = http::Response<Body>;
     type Error = Infallible;
-    type Future = Boxed<Result<Self::Response, Infallible>>;
+    type Future = Ready<Result<Self::Response, Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        if request.uri().path() != SUBSCRIBE {
-            return Box::pin(async { Ok(Status::unimplemented("no such method").into_http()) });
-        }
-        let subscribe = Subscribe(self.clone());
-        let mut grpc = Grpc::new(FleetCodec).max_decoding_message_size(MAX_MESSAGE);
-        Box::pin(async move { Ok(grpc.streaming(subscribe, request).await) })
+        let answered = self.answer(request);
+        ready(Ok(answered.unwrap_or_else(Status::into_http)))
     }
 }
 
-struct Subscribe(FleetService);
+/// Reads the messages of proxies.
+struct Messages;
 
-impl StreamingService<v1::ProxyMessage> for Subscribe {
-    type Response = Bytes;
-    type ResponseStream = ReceiverStream<Result<Bytes, Status>>;
-    type Future = Boxed<Result<Response<Self::ResponseStream>, Status>>;
-
-    fn call(&mut self, request: Request<Streaming<v1::ProxyMessage>>) -> Self::Future {
-        // Whoever comes in another way than through the door is nobody.
-        let answer = match request.extensions().get::<Line>().cloned() {
-            Some(line) => self.0.subscribe(line, request.into_inner()),
-            None => Err(trust::stranger(self.0.shared.trust.turn_away())),
-        };
-        Box::pin(std::future::ready(answer))
-    }
-}
-
-/// Messages of proxies in, bytes out.
-struct FleetCodec;
-
-impl Codec for FleetCodec {
-    type Encode = Bytes;
-    type Decode = v1::ProxyMessage;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl tonic::codec::Encoder for FleetCodec {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.reserve(item.len());
-        buffer.put(item);
-        Ok(())
-    }
-
-    fn buffer_settings(&self) -> BufferSettings {
-        BufferSettings::new(BUFFER, HAND_ON)
-    }
-}
-
-impl Decoder for FleetCodec {
+impl Decoder for Messages {
     type Item = v1::ProxyMessage;
     type Error = Status;
 
@@ -212,3 +168,6 @@ impl Decoder for FleetCodec {
         BufferSettings::new(BUFFER, HAND_ON)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use sluice_model::{HistoryId, Position};
 use sluice_proto::v1::{self, control_message::Body, proxy_message};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
+use super::answers::{Gone, Outbound};
 use super::encode::{Encoder, message};
 use super::errand::{Errands, Turns};
 use super::machine::{Action, Admitted, Closed, Event, Fact, Machine};
@@ -54,7 +55,7 @@ pub(super) struct Stream {
     standing: watch::Receiver<Option<Arc<Standing>>>,
     /// What the proxy was last told to trust, and what its updates are signed with.
     told: Option<Arc<Standing>>,
-    outbound: mpsc::Sender<Result<bytes::Bytes, Status>>,
+    outbound: Outbound,
     id: StreamId,
     /// Cancelled when another process takes over the proxy's id, or it is forgotten or revoked.
     displaced: CancellationToken,
@@ -75,7 +76,7 @@ impl Stream {
         common: Arc<Common>,
         published: watch::Receiver<Arc<Published>>,
         (trust, line): (Trust, Line),
-        outbound: mpsc::Sender<Result<bytes::Bytes, Status>>,
+        outbound: Outbound,
         displaced: CancellationToken,
     ) -> Self {
         let id = common.fleet.next_stream();
@@ -123,7 +124,7 @@ impl Stream {
                         Some(Err(Ended)) => break,
                     }
                 }
-                () = until(machine.deadline()) => Event::Tick,
+                () = until(machine.deadline()) => Event::Tick(self.outbound.left()),
                 message = inbound.message() => match message {
                     Ok(Some(message)) => {
                         match cut.run_until_cancelled(self.identify(message)).await {
@@ -156,6 +157,26 @@ impl Stream {
             }
         }
         self.common.fleet.disconnected(self.id, Instant::now());
+        let finishing = self.finish(inbound, machine.has_sent());
+        shutdown.run_until_cancelled(finishing).await;
+    }
+
+    /// Sees to it that nothing is kept for a proxy that does not read: when it has not taken all within
+    /// [`LAST_WORD`], nor closed its end although an update `was_sent`, its connection is cut. Only then
+    /// another stream has the turn.
+    async fn finish(self, mut inbound: Streaming<v1::ProxyMessage>, was_sent: bool) {
+        let gone = self.outbound.gone();
+        drop(self.outbound);
+        let hears = async {
+            gone.cancelled().await;
+            while was_sent && matches!(inbound.message().await, Ok(Some(_))) {}
+        };
+        if timeout(LAST_WORD, hears).await.is_err() {
+            tracing::info!(stream = %self.id, "connection cut: its proxy does not take what it is sent");
+            self.line.cut();
+            gone.cancelled().await;
+        }
+        drop(self.errands);
     }
 
     async fn perform(&mut self, machine: &mut Machine, actions: Vec<Action>) -> Result<(), Ended> {
@@ -184,7 +205,9 @@ impl Stream {
                     let signer = self.told.as_deref().map(Standing::signer);
                     let update = self.common.encoder.update(base.as_deref(), &target, signer);
                     self.send(update).await?;
-                    self.stopwatch.sent(base.as_deref(), &target, Instant::now());
+                    let now = Instant::now();
+                    self.stopwatch.sent(base.as_deref(), &target, now);
+                    actions.extend(machine.on(Event::Sent(self.outbound.left()), now));
                 }
                 Action::Note(fact) => self.note(fact),
                 Action::Close(Closed::Goodbye) => return Err(Ended),
@@ -304,13 +327,13 @@ impl Stream {
     /// Waits while the proxy does not read; it only holds itself up. A proxy that is gone is found
     /// out by HTTP/2 pings.
     async fn send(&mut self, bytes: bytes::Bytes) -> Result<(), Ended> {
-        self.outbound.send(Ok(bytes)).await.map_err(|_| Ended)
+        self.outbound.send(bytes).await.map_err(|Gone| Ended)
     }
 
     async fn end(&mut self, status: Status) {
         tracing::info!(stream = %self.id, reason = status.message(), "stream ended");
         // The proxy may be gone already, and whoever reads nothing hears nothing.
-        let _ = timeout(LAST_WORD, self.outbound.send(Err(status))).await;
+        let _ = timeout(LAST_WORD, self.outbound.end(status)).await;
     }
 }
 

@@ -19,7 +19,7 @@ pub struct Line {
 }
 
 impl Line {
-    pub(super) fn new(peer: Peer) -> Self {
+    pub(crate) fn new(peer: Peer) -> Self {
         Self {
             peer,
             cut: CancellationToken::new(),
@@ -32,7 +32,7 @@ impl Line {
     }
 
     /// Told when it is cut.
-    pub(super) fn is_cut(&self) -> CancellationToken {
+    pub(crate) fn is_cut(&self) -> CancellationToken {
         self.cut.clone()
     }
 }

@@ -36,6 +36,11 @@ pub enum Manner {
     Slow(Duration),
     /// It says Hello and then reads nothing more from its socket.
     Deaf,
+    /// It keeps its connection alive, and takes nothing of what it is sent.
+    Stuck,
+    /// It comes without anything, takes everything, leaves without a word that long after each welcome,
+    /// and comes back without anything.
+    Newcomer(Duration),
     /// It refuses every update, once it has something.
     Refusing,
     /// It leaves without a word that long after each welcome, and comes back.
@@ -55,7 +60,13 @@ impl Manner {
     pub(super) fn turns(self) -> Option<Duration> {
         match self {
             Self::Ailing(turns) => Some(turns),
-            Self::Prompt | Self::Slow(_) | Self::Deaf | Self::Refusing | Self::Flapping(_) => None,
+            Self::Prompt
+            | Self::Slow(_)
+            | Self::Deaf
+            | Self::Stuck
+            | Self::Newcomer(_)
+            | Self::Refusing
+            | Self::Flapping(_) => None,
         }
     }
 }
@@ -83,6 +94,9 @@ impl Member {
     pub(super) async fn run(mut self) {
         let mut backoff = Backoff::default();
         for attempt in 0_u64.. {
+            if let Manner::Newcomer(_) = self.manner {
+                self.held = None;
+            }
             // Nobody is welcomed for ever, so this ends with the stream.
             if let Err(_lost) = self.stream(&mut backoff).await {
                 self.board.lost.fetch_add(1, Ordering::Relaxed);
@@ -106,13 +120,13 @@ impl Member {
                 sleep(DEAF).await;
                 Ok(())
             }
-            Manner::Flapping(after) => {
+            Manner::Flapping(after) | Manner::Newcomer(after) => {
                 // The end is what was wanted.
                 timeout(after, self.serve(link, connection, backoff))
                     .await
                     .unwrap_or(Ok(()))
             }
-            Manner::Prompt | Manner::Slow(_) | Manner::Refusing | Manner::Ailing(_) => {
+            Manner::Prompt | Manner::Slow(_) | Manner::Refusing | Manner::Ailing(_) | Manner::Stuck => {
                 self.serve(link, connection, backoff).await
             }
         }
@@ -158,6 +172,9 @@ impl Member {
             report_interval,
         } = greeted;
         let _counted = self.board.welcome();
+        if self.manner == Manner::Stuck {
+            return std::future::pending().await;
+        }
         self.health.start_over();
         let mut report = interval_at(Instant::now() + report_interval, report_interval);
         loop {

@@ -162,3 +162,37 @@ async fn of_endpoints_that_come_go_and_flap_only_what_is_wrong_now_is_kept() {
     assert!(refused.abs() < f64::EPSILON, "{refused}");
     crowd.sound().unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn newcomers_get_everything_beside_others_that_take_nothing_for_longer_than_they_are_waited_for() {
+    let mut stage = Stage::start(200).await.unwrap();
+    let mut crowd = Crowd::new(stage.control.grpc);
+    let newest = crowd.newest().await.unwrap();
+    // Each is sent everything, keeps its connection alive, and says nothing.
+    crowd.join(40, Manner::Stuck, None);
+    let prompt = crowd.join(50, Manner::Prompt, Some(&newest));
+    crowd.all_welcomed(90, SOON).await.unwrap();
+    let newcomers = crowd.join(20, Manner::Newcomer(Duration::from_secs(2)), None);
+    let lost = crowd.lost();
+    for _ in 0..5 {
+        let revision = change(&mut stage, 1).await;
+        for members in [&prompt, &newcomers] {
+            crowd.all_at(revision, members.clone(), SOON).await.unwrap();
+        }
+    }
+    // Their 30 s begin with their turn, and there is room for all of them at once.
+    eventually("those who take nothing are cut off", 3 * SOON, async || {
+        let cut = crowd.lost() - lost;
+        ensure!(cut >= 40, "{cut} of 40");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let last = change(&mut stage, 1).await;
+    for members in [prompt, newcomers] {
+        crowd.all_at(last, members, SOON).await.unwrap();
+    }
+    let traffic = crowd.traffic();
+    assert!(traffic.full > 20, "newcomers come again and again: {traffic:?}");
+    crowd.sound().unwrap();
+}

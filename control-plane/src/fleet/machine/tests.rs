@@ -1,5 +1,7 @@
 mod parked;
 
+use std::time::Duration;
+
 use sluice_core::{Entry, position_to_wire};
 use sluice_intent::Format;
 use sluice_model::Violation;
@@ -352,18 +354,21 @@ fn silence_and_disorder_end_the_stream() {
 
     let mut site = Site::start();
     let late = site.machine.deadline().unwrap();
-    assert_eq!(closed(&site.machine.on(Event::Tick, late)), Some(Closed::NoHello));
+    assert_eq!(
+        closed(&site.machine.on(Event::Tick(0), late)),
+        Some(Closed::NoHello)
+    );
 
     let mut site = Site::start();
     site.hello(None).unwrap();
     let late = site.machine.deadline().unwrap();
     assert!(
         site.machine
-            .on(Event::Tick, late - Duration::from_millis(1))
+            .on(Event::Tick(0), late - Duration::from_millis(1))
             .is_empty()
     );
     assert_eq!(
-        closed(&site.machine.on(Event::Tick, late)),
+        closed(&site.machine.on(Event::Tick(0), late)),
         Some(Closed::NoAnswer)
     );
 
