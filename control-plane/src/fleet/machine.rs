@@ -188,7 +188,7 @@ impl Machine {
                 Ok(self.look_up_view().into_iter().collect())
             }
             Event::Sent(left) => {
-                self.patience = Some(Patience::new(left, now));
+                self.patience = Some(Patience::new(left, self.has_turn(), now));
                 Ok(Vec::new())
             }
             Event::Tick(left) => self.tick(left, now),
@@ -367,7 +367,7 @@ impl Machine {
         self.first = None;
         self.in_flight = Some(Arc::clone(&target));
         // Until it is said how much it is.
-        self.patience = Some(Patience::new(0, now));
+        self.patience = Some(Patience::new(0, self.has_turn(), now));
         Some(Action::Send { base, target })
     }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use sluice_model::{HistoryId, Position};
 use sluice_proto::v1::{self, control_message::Body, proxy_message};
 use tokio::sync::watch;
@@ -67,6 +68,9 @@ pub(crate) const DRAIN: Duration = Duration::from_secs(2);
 /// How long a proxy may take to hear why its stream ends.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
+/// Messages that a stream may still have waiting when a deadline is over: they were in time, maybe.
+const MAX_LATE: u8 = 16;
+
 /// Nothing more is to be done.
 struct Ended;
 
@@ -101,6 +105,7 @@ impl Stream {
         // Nothing that waits for the proxy outlasts this; what ended it is looked at first of all.
         let cut = self.displaced.clone();
         let (mut move_at, mut told) = (None, false);
+        let mut late: u8 = 0;
         let published = Arc::clone(&self.published.borrow_and_update());
         let mut machine = Machine::new(published, Instant::now());
         loop {
@@ -124,16 +129,26 @@ impl Stream {
                         Some(Err(Ended)) => break,
                     }
                 }
-                () = until(machine.deadline()) => Event::Tick(self.outbound.left()),
-                message = inbound.message() => match message {
-                    Ok(Some(message)) => {
-                        match cut.run_until_cancelled(self.identify(message)).await {
-                            Some(Ok(message)) => Event::Message(message),
-                            Some(Err(Ended)) => break,
-                            None => continue,
-                        }
+                () = until(machine.deadline()) => {
+                    // After a pause of this process the answer may be here already.
+                    let waiting = match late < MAX_LATE {
+                        true => inbound.message().now_or_never(),
+                        false => None,
+                    };
+                    late = late.saturating_add(1);
+                    match waiting {
+                        None => Event::Tick(self.outbound.left()),
+                        Some(heard) => match self.heard(heard, &cut).await {
+                            Ok(Some(event)) => event,
+                            Ok(None) => continue,
+                            Err(Ended) => break,
+                        },
                     }
-                    Ok(None) | Err(_) => break,
+                }
+                heard = inbound.message() => match self.heard(heard, &cut).await {
+                    Ok(Some(event)) => event,
+                    Ok(None) => continue,
+                    Err(Ended) => break,
                 },
                 changed = self.published.changed() => match changed {
                     Ok(()) => Event::Published(Arc::clone(&self.published.borrow_and_update())),
@@ -161,6 +176,19 @@ impl Stream {
         shutdown.run_until_cancelled(finishing).await;
     }
 
+    /// What came over the stream as an event; nothing when the stream is `cut` meanwhile.
+    async fn heard(
+        &mut self,
+        message: Result<Option<v1::ProxyMessage>, Status>,
+        cut: &CancellationToken,
+    ) -> Result<Option<Event>, Ended> {
+        let Ok(Some(message)) = message else {
+            return Err(Ended);
+        };
+        let identified = cut.run_until_cancelled(self.identify(message)).await;
+        Ok(identified.transpose()?.map(Event::Message))
+    }
+
     /// Sees to it that nothing is kept for a proxy that does not read: when it has not taken all within
     /// [`LAST_WORD`], nor closed its end although an update `was_sent`, its connection is cut. Only then
     /// another stream has the turn.
@@ -174,7 +202,8 @@ impl Stream {
         if timeout(LAST_WORD, hears).await.is_err() {
             tracing::info!(stream = %self.id, "connection cut: its proxy does not take what it is sent");
             self.line.cut();
-            gone.cancelled().await;
+            // The connection has to see it first; others do not wait for one that does not.
+            let _ = timeout(LAST_WORD, gone.cancelled()).await;
         }
         drop(self.errands);
     }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use sluice_model::Revision;
 
+use super::Published;
 use super::request::WriteRequest;
 use super::written::{ChangeReport, WriteError, Written};
-use super::{Live, Published};
 use crate::clock;
 use crate::compile::{Changed, World};
 
@@ -28,40 +28,28 @@ impl Proposal {
     }
 }
 
-impl Live {
-    /// Judges a write against the live world, or the one at revision `against`; `None` when there is no such
-    /// revision. Other writes go on meanwhile.
+impl Proposal {
+    /// Judges a write against `before`, as if it were the newest. Costs what the write costs; other writes go on
+    /// meanwhile.
     ///
     /// # Errors
     /// Everything that would keep the write from being made.
-    pub async fn propose(
-        &self,
-        request: WriteRequest,
-        against: Option<Revision>,
-    ) -> Result<Option<Proposal>, WriteError> {
-        let published = self.published();
-        let before = match against {
-            None => Some(published.world.clone()),
-            Some(revision) => self.world_at(revision).await?,
-        };
-        let Some(before) = before else { return Ok(None) };
+    pub fn judge(
+        published: Arc<Published>,
+        before: World,
+        request: &WriteRequest,
+    ) -> Result<Self, WriteError> {
         let before = before.at(clock::since_1970());
-        // It only fails to run when the runtime goes down.
-        let judged = tokio::task::spawn_blocking(move || judge(published, before, &request));
-        judged.await.unwrap_or(Err(WriteError::Closed)).map(Some)
+        let revision = Revision(before.revision().0 + 1);
+        let changes = request.wish.changes(&before, revision)?;
+        let changed = before.change(changes, revision, request.dangling());
+        let mut changed = changed.map_err(WriteError::Refused)?;
+        request.permit(&changed.actions)?;
+        changed.warnings.extend(request.wish.warnings(&before));
+        Ok(Self {
+            published,
+            before,
+            changed,
+        })
     }
-}
-
-fn judge(published: Arc<Published>, before: World, request: &WriteRequest) -> Result<Proposal, WriteError> {
-    let revision = Revision(before.revision().0 + 1);
-    let changes = request.wish.changes(&before, revision)?;
-    let changed = before.change(changes, revision, request.dangling());
-    let mut changed = changed.map_err(WriteError::Refused)?;
-    request.permit(&changed.actions)?;
-    changed.warnings.extend(request.wish.warnings(&before));
-    Ok(Proposal {
-        published,
-        before,
-        changed,
-    })
 }

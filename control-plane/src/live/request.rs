@@ -91,6 +91,8 @@ impl WriteRequest {
     pub(super) fn permit(&self, actions: &[(ResourceId, Action)]) -> Result<(), WriteError> {
         let needed = |(id, action): &(ResourceId, Action)| {
             let verb = match action {
+                // Who may not read a Secret must not find out by guessing what it holds.
+                Action::Unchanged if id.kind == Kind::Secret => Verb::Update,
                 Action::Unchanged => return None,
                 Action::Created => Verb::Create,
                 Action::Updated => Verb::Update,

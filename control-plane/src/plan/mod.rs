@@ -33,7 +33,8 @@ const FLEET_BUDGET: u64 = 1024 * 1024 * 1024;
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
-    /// The revision that it was judged against. Given as `baseRevision`, it binds an apply to this plan.
+    /// The revision that it was judged against. With it as `baseRevision`, an apply is refused if what it touches
+    /// has changed since.
     pub base: u64,
     /// The revision that it would be.
     pub revision: u64,
@@ -94,9 +95,10 @@ pub fn plan(proposal: &Proposal, labels: &[Labels], signer: Option<&Signer>) -> 
     let (before, after) = (&proposal.before, &proposal.changed.world);
     let parts = parts(before, after, labels);
     let views_omitted = parts.len().saturating_sub(MAX_VIEWS);
+    let bounds = shared(parts.len().min(MAX_VIEWS));
     let views = parts.into_iter().take(MAX_VIEWS);
     let views: Vec<_> = views
-        .map(|(keys, proxies)| view([before, after], keys, proxies, signer))
+        .map(|(keys, proxies)| view([before, after], keys, proxies, (&bounds, signer)))
         .collect::<Result<_, _>>()?;
     let touched = proposal.changed.actions.iter().map(|(id, _)| id);
     let orphans = before.orphans(after, touched).into_iter();
@@ -132,7 +134,7 @@ fn view(
     worlds: [&World; 2],
     keys: [ViewKey; 2],
     proxies: usize,
-    signer: Option<&Signer>,
+    (bounds, signer): (&Bounds, Option<&Signer>),
 ) -> Result<ViewPlan, Vec<Violation>> {
     let [before, after] = [worlds[0].snapshot_of(&keys[0])?, worlds[1].snapshot_of(&keys[1])?];
     let version = |world: &World, snapshot: &Snapshot| Version::of(world, snapshot, Instant::now());
@@ -147,8 +149,19 @@ fn view(
         selectors_after: selectors(&keys[1]),
         proxies,
         push_bytes: push as u64,
-        requests: diff(&before, &after, &Bounds::default()),
+        requests: diff(&before, &after, bounds),
     })
+}
+
+/// What each of so many views may cost, so that all of them together cost what one may.
+fn shared(views: usize) -> Bounds {
+    let (whole, views) = (Bounds::default(), views.max(1));
+    Bounds {
+        work: whole.work / views as u64,
+        all_states: whole.all_states / views,
+        classes: whole.classes / views,
+        ..whole
+    }
 }
 
 fn certificates(world: &World) -> Vec<Violation> {

@@ -14,6 +14,8 @@ const MAX_WRITES: usize = 128;
 const MAX_WAITS: usize = 4_096;
 /// Past revisions that are being rebuilt in memory.
 const MAX_REBUILDS: usize = 2;
+/// Plans that are being made: each takes a core for as long as it lasts.
+const MAX_PLANS: usize = 2;
 
 /// What is still free.
 #[derive(Debug)]
@@ -22,6 +24,7 @@ pub(super) struct Admission {
     writes: Arc<Semaphore>,
     waits: Arc<Semaphore>,
     rebuilds: Arc<Semaphore>,
+    plans: Arc<Semaphore>,
 }
 
 /// Room that is taken until this is dropped.
@@ -35,6 +38,7 @@ impl Admission {
             writes: bounded(MAX_WRITES),
             waits: bounded(MAX_WAITS),
             rebuilds: bounded(MAX_REBUILDS),
+            plans: bounded(MAX_PLANS),
         }
     }
 
@@ -56,6 +60,13 @@ impl Admission {
     /// Room to wait.
     pub(super) fn wait(&self) -> Result<Room, Problem> {
         Arc::clone(&self.waits)
+            .try_acquire_owned()
+            .map_err(|_| Problem::Busy)
+    }
+
+    /// Room for a plan.
+    pub(super) fn plan(&self) -> Result<Room, Problem> {
+        Arc::clone(&self.plans)
             .try_acquire_owned()
             .map_err(|_| Problem::Busy)
     }

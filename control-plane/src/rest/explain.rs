@@ -95,7 +95,8 @@ async fn snapshot_of(api: &Api, world: &World, view: &ViewKey) -> Result<Snapsho
     made.map_err(|_| Problem::Closing)?.map_err(Problem::Violations)
 }
 
-async fn world_at(api: &Api, revision: Option<Revision>) -> Result<World, Problem> {
+/// The newest world, or that of a revision.
+pub(super) async fn world_at(api: &Api, revision: Option<Revision>) -> Result<World, Problem> {
     let Some(revision) = revision else {
         return Ok(api.live.published().world.clone());
     };

@@ -6,12 +6,13 @@ use tokio::time::Instant;
 
 use super::answer::Answer;
 use super::content::{Json, Manifests};
+use super::explain::world_at;
 use super::operation::Call;
-use super::problem::{INPUT, Missing, Problem};
+use super::problem::{INPUT, Problem};
 use super::query::{self, Fields, Parameter, ParameterError, Query};
 use super::write::dangling;
 use crate::compile::DanglingRefs;
-use crate::live::{Wish, WriteRequest, readable};
+use crate::live::{Proposal, Wish, WriteRequest, readable};
 use crate::plan::{Plan, plan as compare};
 
 /// The parameters of a plan.
@@ -51,8 +52,7 @@ pub(super) async fn plan(call: Call<PlanQuery, Manifests>) -> Result<Answer<Json
         content,
         ..
     } = call;
-    // Two worlds are compared, which takes a core for as long as it lasts.
-    let _turn = api.admission.rebuild().await?;
+    let turn = api.admission.plan()?;
     let resources = content.parse(query.namespace).await?;
     if resources.is_empty() {
         return Err(Problem::violation(
@@ -75,22 +75,21 @@ pub(super) async fn plan(call: Call<PlanQuery, Manifests>) -> Result<Answer<Json
         message: String::new(),
         idempotency_key: None,
     };
-    let proposal = api.live.propose(request, query.against).await?;
-    let proposal = proposal.ok_or_else(|| Missing::Revision(query.against.unwrap_or_default()))?;
-    let proxies = api.fleet.proxies(&proposal.published, Instant::now());
+    let published = api.live.published();
+    let before = world_at(&api, query.against).await?;
+    let proxies = api.fleet.proxies(&published, Instant::now());
     let labels = proxies.iter().map(|proxy| &proxy.labels);
     let labels: Vec<Labels> = labels
         .map(|labels| readable(labels.iter().map(|(name, value)| (&**name, &**value))))
         .collect();
     let standing = api.trust.standing();
     let compared = tokio::task::spawn_blocking(move || {
-        compare(
-            &proposal,
-            &labels,
-            standing.as_ref().map(|standing| standing.signer()),
-        )
+        // Its turn lasts as long as this does, whether anybody still waits for it or not.
+        let _turn = turn;
+        let proposal = Proposal::judge(published, before, &request)?;
+        let signer = standing.as_ref().map(|standing| standing.signer());
+        compare(&proposal, &labels, signer).map_err(Problem::Violations)
     });
     // It only fails to run when the runtime goes down.
-    let compared = compared.await.map_err(|_| Problem::Closing)?;
-    compared.map(Into::into).map_err(Problem::Violations)
+    compared.await.map_err(|_| Problem::Closing)?.map(Into::into)
 }

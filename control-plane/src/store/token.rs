@@ -59,6 +59,8 @@ impl Token {
 }
 
 const COLUMNS: &str = "id, name, hash, created_at_ms, expires_at_ms, revoked_at_ms, scope";
+/// What the hashes of tokens with grants begin with in the store; no hash does.
+const LIMITED: &str = "limited:";
 /// Most tokens that one store holds and lists.
 const MAX_TOKENS: usize = 10_000;
 
@@ -71,7 +73,7 @@ impl Store {
         )
         .bind(token.id.as_str())
         .bind(token.name.as_str())
-        .bind(token.hash.0.as_str())
+        .bind(written_hash(token))
         .bind(stored(token.created_at.0))
         .bind(stored(token.expires_at.unwrap_or_default().0))
         .bind(stored(token.revoked_at.unwrap_or_default().0))
@@ -104,8 +106,10 @@ impl Store {
 
     /// The token with this hash, valid or not.
     pub async fn find_token(&self, hash: &TokenHash) -> Result<Option<Token>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM tokens WHERE hash = $1");
-        let select = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(hash.0.as_str());
+        let sql = format!("SELECT {COLUMNS} FROM tokens WHERE hash = $1 OR hash = $2");
+        let select = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(hash.0.as_str())
+            .bind(format!("{LIMITED}{}", hash.0));
         let mut session = self.begin(Mode::Read).await?;
         let row = session.row(select).await?;
         session.rollback().await?;
@@ -142,12 +146,20 @@ fn token(row: &Row) -> Result<Token, StoreError> {
     Ok(Token {
         id: row.text(0)?,
         name: row.text(1)?,
-        hash: TokenHash(row.text(2)?),
+        hash: TokenHash(row.text(2)?.trim_start_matches(LIMITED).to_owned()),
         created_at: UnixMillis(row.number(3)?),
         expires_at: optional(row.number(4)?),
         revoked_at: optional(row.number(5)?),
         scope: read_scope(&row.text(6)?)?,
     })
+}
+
+/// A token that may not do everything is not found by builds that do not know of grants.
+fn written_hash(token: &Token) -> String {
+    match token.scope {
+        Scope::Everything => token.hash.0.clone(),
+        Scope::Granted(_) => format!("{LIMITED}{}", token.hash.0),
+    }
 }
 
 /// Empty is everything.

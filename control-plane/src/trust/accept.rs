@@ -219,6 +219,22 @@ fn is_loopback(address: SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
 }
 
+impl Connection {
+    /// Fails once the connection has to end, and else has the task woken when it does. Asked whatever is done:
+    /// HTTP/2 does not read while it waits to write, and whoever reads nothing lets it write nothing.
+    fn poll_stands(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.cut.as_mut().poll(cx).is_ready() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        if let Some(stay) = &mut self.stay
+            && stay.end.as_mut().poll(cx).is_ready()
+        {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(())
+    }
+}
+
 impl Connected for Connection {
     type ConnectInfo = Line;
 
@@ -233,15 +249,7 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // HTTP/2 always waits for the other side to say something, so this is asked in time.
-        if self.cut.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-        }
-        if let Some(stay) = &mut self.stay
-            && stay.end.as_mut().poll(cx).is_ready()
-        {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
+        self.poll_stands(cx)?;
         match &mut self.io {
             Io::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Io::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
@@ -251,6 +259,7 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_stands(cx)?;
         match &mut self.io {
             Io::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Io::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
@@ -262,6 +271,7 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.poll_stands(cx)?;
         match &mut self.io {
             Io::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bytes),
             Io::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bytes),
@@ -276,6 +286,7 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_stands(cx)?;
         match &mut self.io {
             Io::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Io::Tls(stream) => Pin::new(stream).poll_flush(cx),
@@ -283,9 +294,43 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_stands(cx)?;
         match &mut self.io {
             Io::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Io::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::poll;
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    /// HTTP/2 reads nothing while it waits to write, and whoever reads nothing keeps it waiting.
+    #[tokio::test]
+    async fn a_connection_that_is_cut_ends_though_the_other_side_takes_nothing() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (_deaf, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let line = Line::new(Peer::Local);
+        let mut connection = Connection {
+            io: Io::Plain(accepted.unwrap().0),
+            cut: Box::pin(line.is_cut().cancelled_owned()),
+            line: line.clone(),
+            stay: None,
+            _noted: None,
+        };
+        let mut writing = pin!(async { while connection.write_all(&[0; 64 * 1024]).await.is_ok() {} });
+        for _ in 0..1_000 {
+            assert!(poll!(&mut writing).is_pending());
+            tokio::task::yield_now().await;
+        }
+        tokio::spawn(async move { line.cut() });
+        assert!(timeout(HANDSHAKE, writing).await.is_ok(), "it waits for ever");
     }
 }

@@ -192,6 +192,23 @@ async fn a_token_sees_what_its_grants_allow_and_plans_without_writing() {
 }
 
 #[tokio::test]
+async fn nobody_finds_out_by_guessing_what_a_secret_holds() {
+    let server = Server::start().await;
+    let secret = |password: &str| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"}, "stringData": {"password": password}});
+    server.apply(&[secret("right")]).await;
+    let send = limited(&server, json!([{"verbs": ["get", "plan"], "kinds": ["Backend"]}])).await;
+    for path in ["/v1/apply?dryRun=true", "/v1/plan", "/v1/apply"] {
+        let guess = async |password: &str| send("POST", path, Some(list(&[secret(password)]))).await;
+        let (right, wrong) = (guess("right").await, guess("wrong").await);
+        assert_eq!(
+            (right.status, wrong.status),
+            (403, 403),
+            "{path}: {right:?} {wrong:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_is_of_the_control_plane_itself_needs_a_token_that_may_do_everything() {
     let server = Server::start().await;
     let all = json!([{"verbs": ["get", "plan", "create", "update", "delete"]}]);

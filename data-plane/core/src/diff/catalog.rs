@@ -6,7 +6,7 @@ use foldhash::fast::FixedState;
 use sluice_model::{Listener, Match, Scheme, ValueMatch};
 
 use super::{
-    describe::{outcome_of, unmatched},
+    describe::{outcome_of, unmatched, weight_of},
     outcome::Outcome,
     pairs::Traits,
     touched::{Touched, identity},
@@ -28,11 +28,23 @@ type Place = (Side, u16, IsSecure, usize, usize);
 /// Whether the listener ends TLS; a redirect may follow it.
 type IsSecure = bool;
 
+fn place_of(side: Side, listener: &Listener, candidate: &Candidate) -> Place {
+    let is_secure = listener.scheme() == Scheme::Https;
+    (
+        side,
+        listener.port,
+        is_secure,
+        identity(&candidate.rule),
+        candidate.at,
+    )
+}
+
 /// Outcomes and conditions, each once.
 #[derive(Default)]
 pub(super) struct Catalog {
     numbers: HashMap<Arc<Outcome>, u32, FixedState>,
-    outcomes: Vec<Arc<Outcome>>,
+    /// With about how many bytes each has.
+    outcomes: Vec<(Arc<Outcome>, u64)>,
     conditions: HashMap<String, u32, FixedState>,
     known: HashMap<Place, Traits, FixedState>,
 }
@@ -40,7 +52,25 @@ pub(super) struct Catalog {
 impl Catalog {
     /// The outcome of a number.
     pub(super) fn outcome(&self, number: u32) -> &Arc<Outcome> {
-        &self.outcomes[number as usize]
+        &self.outcomes[number as usize].0
+    }
+
+    /// About how many bytes the outcome of a number has.
+    pub(super) fn weight(&self, number: u32) -> u64 {
+        self.outcomes[number as usize].1
+    }
+
+    /// About how many bytes [`Self::traits`] would keep for `candidate`.
+    pub(super) fn cost(
+        &self,
+        (side, snapshot): (Side, &Snapshot),
+        listener: &Listener,
+        candidate: &Candidate,
+    ) -> u64 {
+        match self.known.contains_key(&place_of(side, listener, candidate)) {
+            true => 0,
+            false => weight_of(snapshot, &candidate.rule),
+        }
     }
 
     /// What pairs of `candidate` depend on.
@@ -51,16 +81,17 @@ impl Catalog {
         candidate: &Candidate,
         touched: &Touched,
     ) -> Traits {
-        let rule = identity(&candidate.rule);
-        let is_secure = listener.scheme() == Scheme::Https;
-        let place = (side, listener.port, is_secure, rule, candidate.at);
+        let place = place_of(side, listener, candidate);
         if let Some(known) = self.known.get(&place) {
             return *known;
         }
         let traits = Traits {
             conditions: self.conditions_of(candidate.conditions()),
-            outcome: self.number(outcome_of(snapshot, &candidate.rule, candidate.at, listener)),
-            is_touched: touched.rules.contains(&rule),
+            outcome: self.number(
+                outcome_of(snapshot, &candidate.rule, candidate.at, listener),
+                weight_of(snapshot, &candidate.rule),
+            ),
+            is_touched: touched.rules.contains(&identity(&candidate.rule)),
         };
         self.known.insert(place, traits);
         traits
@@ -70,17 +101,17 @@ impl Catalog {
     pub(super) fn tail(&mut self, snapshot: &Snapshot, port: u16, listener: Option<&Listener>) -> Traits {
         Traits {
             conditions: NO_CONDITIONS,
-            outcome: self.number(unmatched(snapshot, port, listener)),
+            outcome: self.number(unmatched(snapshot, port, listener), 0),
             is_touched: false,
         }
     }
 
-    fn number(&mut self, outcome: Outcome) -> u32 {
+    fn number(&mut self, outcome: Outcome, weight: u64) -> u32 {
         if let Some(number) = self.numbers.get(&outcome) {
             return *number;
         }
         let (outcome, number) = (Arc::new(outcome), self.outcomes.len() as u32);
-        self.outcomes.push(Arc::clone(&outcome));
+        self.outcomes.push((Arc::clone(&outcome), weight));
         self.numbers.insert(outcome, number);
         number
     }

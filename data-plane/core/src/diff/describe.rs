@@ -18,6 +18,8 @@ use crate::{
     target::ExperimentTarget,
 };
 
+/// About how many bytes an arm has besides its headers.
+const ARM: u64 = 256;
 /// Slots of an experiment.
 const SLOTS: u64 = sluice_model::SLOTS as u64;
 
@@ -42,6 +44,33 @@ pub(super) fn outcome_of(
         cors: filters.cors.as_ref().map(cors_text),
         body_bytes: rule.rule.body_bytes,
     }
+}
+
+/// About how many bytes the outcome of a rule has: every arm repeats what the rule does to headers.
+pub(super) fn weight_of(snapshot: &Snapshot, rule: &CompiledRule) -> u64 {
+    let filters = &rule.rule.filters;
+    let target = rule.target.and_then(|idx| snapshot.target(idx));
+    let all = |weights: &Weights| -> u64 {
+        let arm = |pick: Pick<'_>| ARM + bytes_of(filters) + bytes_of(pick.filters);
+        weights.parts().map(|(pick, _)| arm(pick)).sum()
+    };
+    let arms = match target.map(AsRef::as_ref) {
+        None => 0,
+        Some(Target::Split(weights)) => all(weights),
+        Some(Target::Experiment(target)) => target.variants.iter().map(all).sum(),
+    };
+    ARM + bytes_of(filters) + arms
+}
+
+fn bytes_of(filters: &Filters) -> u64 {
+    let edit = |edit: &HeaderEdit| {
+        let fields = edit.set.iter().chain(&edit.add);
+        let fields: usize = fields
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum();
+        fields + edit.remove.iter().map(|name| name.as_str().len()).sum::<usize>()
+    };
+    (edit(&filters.request_headers) + edit(&filters.response_headers)) as u64
 }
 
 /// What happens to requests on `port` that no rule takes.

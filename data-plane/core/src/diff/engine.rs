@@ -28,6 +28,8 @@ use super::{
 };
 use crate::{Snapshot, trie::PathTable};
 
+/// Bytes that may be kept for one unit of work: with all of it, 160 MB.
+const BYTES: u64 = 8;
 /// Pairs that are looked at, in one place, when the work is used up.
 const SAMPLE: u64 = 16;
 
@@ -188,6 +190,17 @@ impl<'a> Engine<'a> {
         if !self.may_differ(spot, &lists) {
             return Vec::new();
         }
+        let cost = self.cost(spot, &lists);
+        if cost > self.left.max(self.samples) {
+            self.doubt(
+                spot.port,
+                &spot.hostname,
+                &paths[0],
+                "outcomes with too many headers",
+            );
+            return Vec::new();
+        }
+        self.spend(cost);
         let traits =
             [(0, Side::Before), (1, Side::After)].map(|(at, side)| self.traits(spot, (at, side), &lists));
         let cell = Cell {
@@ -226,6 +239,20 @@ impl<'a> Engine<'a> {
             classes.iter().for_each(|class| self.found.doubt(*class));
         }
         classes
+    }
+
+    /// The work for what would be kept of outcomes that are new: bytes are bounded as time is.
+    fn cost(&self, spot: &Spot<'a>, lists: &[Vec<Entry<'a>>; 2]) -> u64 {
+        let of = |(at, side): (usize, Side)| -> u64 {
+            let heard = &spot.sides[at];
+            let Some(listener) = heard.listener else { return 0 };
+            let from = (side, heard.snapshot);
+            let costs = lists[at].iter();
+            costs
+                .map(|entry| self.catalog.cost(from, listener, entry.candidate))
+                .sum()
+        };
+        (of((0, Side::Before)) + of((1, Side::After))) / BYTES
     }
 
     fn traits(
@@ -336,6 +363,10 @@ impl<'a> Engine<'a> {
             outcomes: [cell.traits[0][pair.0].outcome, cell.traits[1][pair.1].outcome],
         };
         let place = Place::of(&difference.witness.host, before, after, &spot.hostname);
+        if !self.found.has(&name) {
+            let weights = name.outcomes.iter().map(|one| self.catalog.weight(*one));
+            self.spend(weights.sum::<u64>() / BYTES);
+        }
         let bounds = (self.bounds.classes, self.bounds.places);
         self.found
             .add(name, cell.meeting(pair), difference, place, bounds)

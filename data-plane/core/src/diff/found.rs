@@ -102,6 +102,11 @@ impl Found {
         self.meetings.get(meeting).copied()
     }
 
+    /// Whether the class is known.
+    pub(super) fn has(&self, name: &Name) -> bool {
+        self.by_name.contains_key(name)
+    }
+
     /// Classes that were told apart, also those past the bound.
     pub(super) fn count(&self) -> usize {
         self.by_name.len()

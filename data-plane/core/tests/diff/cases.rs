@@ -409,3 +409,41 @@ fn a_difference_can_be_sent() {
     assert_eq!(found["shifts"][0]["weightsMovedPercent"], 25.0);
     assert_eq!(found["coverage"]["unprovenCount"], 0);
 }
+
+#[test]
+fn outcomes_of_any_size_are_compared_within_bounds() {
+    let heavy = |name: &str, salt: usize| v1::Rule {
+        request_headers: Some(v1::HeaderEdit {
+            set: (0..60)
+                .map(|at| v1::Header {
+                    name: format!("x-{at}"),
+                    value: format!("{salt}-{}", "v".repeat(4_000)),
+                })
+                .collect(),
+            ..Default::default()
+        }),
+        ..on(name)
+    };
+    let table = |salt: usize| {
+        (0..40).fold(Table::new(), |table, at| {
+            table.split(
+                &format!("r{at}"),
+                "shop.example",
+                heavy("/", salt + at),
+                &[("web", 1), ("api", 1)],
+            )
+        })
+    };
+    let bounds = Bounds {
+        work: 1_000_000,
+        ..Bounds::default()
+    };
+    let found = diff(&table(0).open(), &table(1_000).open(), &bounds);
+    assert!(found.classes.is_empty() && found.coverage.unproven_count == 1);
+    assert_eq!(
+        found.coverage.unproven[0].reason,
+        "outcomes with too many headers"
+    );
+    let found = diff(&table(0).open(), &table(1_000).open(), &Bounds::default());
+    assert_eq!((found.classes.len(), found.coverage.unproven_count), (1, 0));
+}

@@ -8,7 +8,9 @@ use super::outcome::{details, outcome, place, witness};
 use super::report::{doubt, heard, is_broken, moved, part, said};
 use crate::manifest::Manifest;
 
-/// Classes in the table: comments have a bound of 65,536 characters.
+/// Bytes of a comment: on GitHub, 65,536 characters are the most.
+const MAX_LENGTH: usize = 60_000;
+/// Classes in the table.
 const MAX_CLASSES: usize = 25;
 /// Places that are shown of one class.
 const MAX_PLACES: usize = 3;
@@ -25,11 +27,21 @@ pub(super) fn of(plan: &Value) -> String {
     }
     notes(&mut text, plan);
     let base = plan.text_or_none("/base");
+    cut(&mut text);
     let _ = writeln!(
         text,
-        "\nTo apply exactly this: `sluice apply --base-revision {base}`"
+        "\nWith `--base-revision {base}`, `sluice apply` refuses if what it touches has changed since."
     );
     text
+}
+
+/// Ends the comment at a line before it is longer than one can be.
+fn cut(text: &mut String) {
+    if text.len() > MAX_LENGTH {
+        let end = text.floor_char_boundary(MAX_LENGTH);
+        text.truncate(text[..end].rfind('\n').unwrap_or(end));
+        text.push_str("\n\n**There is more than a comment holds: `sluice plan` shows all of it.**\n");
+    }
 }
 
 fn head(plan: Manifest<'_>) -> String {
@@ -185,7 +197,14 @@ mod tests {
             "{row}"
         );
         assert_eq!(row.replace("\\|", "").matches('|').count(), 6, "{row}");
-        assert!(text.contains("sluice apply --base-revision 4"), "{text}");
+        assert!(text.contains("`--base-revision 4`"), "{text}");
+        plan["orphaned"] = vec!["Backend/default/x"; 9_000].into();
+        let long = of(&plan);
+        assert!(
+            long.len() < 65_536 && long.contains("more than a comment holds"),
+            "{}",
+            long.len()
+        );
         assert_eq!(cell("<b>@x"), "\\<b\\>\\@x");
     }
 }

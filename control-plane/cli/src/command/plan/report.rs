@@ -125,10 +125,19 @@ pub(super) fn doubt(found: Manifest<'_>) -> &'static str {
 pub(super) fn moved(shift: Manifest<'_>) -> String {
     let number = |pointer: &str| shift.0.pointer(pointer).and_then(Value::as_f64);
     let target = shift.text_or_none("/target");
+    let variants = shift.0.get("variantsMovedPercent").and_then(Value::as_object);
+    let variants = variants.into_iter().flatten().map(|(name, percent)| {
+        let percent = share(percent.as_f64().unwrap_or_default());
+        format!("; of variant {name}, {percent} of the requests go to another backend")
+    });
     if let Some(users) = number("/slotsMoved/percent") {
         let redealt = shift.text_or_none("/slotsMoved/isRedealt") == "true";
         let who = if redealt { ", dealt anew" } else { "" };
-        return format!("{target}: {} of the users see another variant{who}", share(users));
+        let variants: String = variants.collect();
+        return format!(
+            "{target}: {} of the users see another variant{who}{variants}",
+            share(users)
+        );
     }
     let requests = number("/weightsMovedPercent").unwrap_or_default();
     format!(
@@ -200,7 +209,7 @@ fn rest(text: &mut String, plan: Manifest<'_>) {
     }
     let _ = writeln!(
         text,
-        "\nApply what was planned with --base-revision {}.",
+        "\nWith --base-revision {}, apply refuses if what it touches has changed since.",
         plan.text_or_none("/base")
     );
 }
@@ -286,7 +295,7 @@ pub(super) mod tests {
              \n\
              Not compared: endpoints.\n\
              \n\
-             Apply what was planned with --base-revision 4.\n"
+             With --base-revision 4, apply refuses if what it touches has changed since.\n"
         );
     }
 }
