@@ -14,7 +14,7 @@ pub struct Options {
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub routes: u32,
     /// What to measure.
-    #[arg(long, value_delimiter = ',', default_values_t = [Case::Change, Case::Sustained, Case::Rude, Case::Endpoints, Case::Restart])]
+    #[arg(long, value_delimiter = ',', default_values_t = [Case::Change, Case::Sustained, Case::Endpoints, Case::Rude, Case::Restart])]
     pub cases: Vec<Case>,
     /// One-weight changes to measure, one after the other.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
