@@ -7,6 +7,7 @@ mod control;
 mod descriptors;
 pub mod discovery;
 pub mod fleet;
+pub mod lint;
 pub mod live;
 pub mod measures;
 pub mod plan;

@@ -61,6 +61,7 @@ async fn run_client(cli: &Cli, command: &ClientCommand) -> Result<Outcome, Failu
         ClientCommand::Get(options) => command::get::run(client, scope, options).await,
         ClientCommand::Delete(options) => command::delete::run(client, scope, options).await,
         ClientCommand::Describe(options) => command::describe::run(client, scope, options).await,
+        ClientCommand::Lint(options) => command::lint::run(scope, options),
         ClientCommand::Plan(options) => command::plan::run(client, scope, options).await,
         ClientCommand::Audit(options) => command::audit::run(client, scope, options).await,
         ClientCommand::History(options) => command::history::run(client, scope, options).await,

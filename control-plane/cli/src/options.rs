@@ -121,6 +121,8 @@ pub(crate) enum ClientCommand {
     Apply(command::apply::Options),
     /// Say what manifests would do: which requests get another outcome, with one that shows it
     Plan(command::plan::Options),
+    /// Say what is wrong with manifests and what is probably not meant, without a control plane
+    Lint(command::lint::Options),
     /// List resources, or print one
     Get(command::get::Options),
     /// Delete one resource, or those with certain labels

@@ -160,3 +160,74 @@ fn the_completion_script_is_one_that_bash_can_read() {
     assert!(bash.wait().unwrap().success());
     assert!(script.len() > 1_000);
 }
+
+#[test]
+fn lint_needs_no_control_plane_and_fails_for_errors_and_with_strict_for_warnings() -> io::Result<()> {
+    const GOOD: &str = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec: {gatewayClassName: sluice, listeners: [{name: http, port: 80, protocol: HTTP}]}
+---
+apiVersion: sluice.dev/v1
+kind: Backend
+metadata: {name: web}
+spec: {endpoints: [{address: 10.0.0.1, port: 80}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: shop}
+spec:
+  parentRefs: [{name: edge}]
+  rules:
+  - name: all
+    backendRefs: [{name: web}]
+";
+    const SHADOWED: &str = "
+  - name: never
+    matches: [{path: {type: PathPrefix, value: /}}]
+    backendRefs: [{name: web}]
+";
+    const IDLE: &str = "
+---
+apiVersion: sluice.dev/v1
+kind: Backend
+metadata: {name: idle}
+spec: {endpoints: [{address: 10.0.0.2, port: 80}]}
+";
+    let directory = tempfile::tempdir()?;
+    let lint = |text: String, more: &[&str]| -> io::Result<(Option<i32>, String)> {
+        let file = directory.path().join("a.yaml");
+        std::fs::write(&file, text)?;
+        let file = file.display().to_string();
+        let arguments = [&["lint", "-f", &file][..], more].concat();
+        let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
+        let output = sluice(nobody, &arguments)?;
+        Ok((
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+        ))
+    };
+    assert_eq!(
+        lint(GOOD.to_owned(), &[])?,
+        (Some(0), "nothing found\n".to_owned())
+    );
+    let (code, said) = lint(format!("{GOOD}{SHADOWED}{IDLE}"), &[])?;
+    assert_eq!(code, Some(0), "{said}");
+    for words in [
+        "HTTPRoute/default/shop",
+        "spec.rules[1].matches[0]",
+        "rule/default/shop/all (match 0) takes them: GET http://any.example:80/",
+        "Backend/default/idle",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert_eq!(lint(format!("{GOOD}{SHADOWED}"), &["--strict"])?.0, Some(1));
+    let (code, said) = lint(GOOD.replace("name: web}]", "name: wep}]"), &[])?;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("spec.rules[0].backendRefs[0]"), "{said}");
+    let (code, said) = lint("kind: [".to_owned(), &["-o", "json"])?;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("a.yaml"), "{said}");
+    Ok(())
+}

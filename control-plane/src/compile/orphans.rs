@@ -26,6 +26,13 @@ impl World {
         orphans
     }
 
+    /// Those that do nothing by themselves and that nothing refers to.
+    pub fn idle(&self) -> BTreeSet<ResourceId> {
+        let passive = PASSIVE.into_iter().flat_map(|kind| self.of_kind(kind, None));
+        let ids = passive.map(|intent| &intent.resource.id);
+        ids.filter(|id| self.is_idle(id)).cloned().collect()
+    }
+
     /// Whether it is there and nothing refers to it.
     fn is_idle(&self, id: &ResourceId) -> bool {
         self.resource(id).is_some() && self.index.referrers(id).next().is_none()

@@ -158,6 +158,7 @@ fn shared(views: usize) -> Bounds {
     let (whole, views) = (Bounds::default(), views.max(1));
     Bounds {
         work: whole.work / views as u64,
+        bytes: whole.bytes / views as u64,
         all_states: whole.all_states / views,
         classes: whole.classes / views,
         ..whole

@@ -11,6 +11,7 @@ pub(crate) mod fleet;
 pub(crate) mod get;
 pub(crate) mod history;
 pub(crate) mod join_token;
+pub(crate) mod lint;
 pub(crate) mod plan;
 pub(crate) mod receipt;
 pub(crate) mod rollback;

@@ -28,8 +28,8 @@ use super::{
 };
 use crate::{Snapshot, trie::PathTable};
 
-/// Bytes that may be kept for one unit of work: with all of it, 160 MB.
-const BYTES: u64 = 8;
+/// Why a class is left out, or a place.
+const TOO_LARGE: &str = "outcomes with too many headers";
 /// Pairs that are looked at, in one place, when the work is used up.
 const SAMPLE: u64 = 16;
 
@@ -47,6 +47,8 @@ pub(super) struct Engine<'a> {
     pub(super) coverage: Coverage,
     /// What may still be done, in comparisons of a rule with a request.
     left: u64,
+    /// Of outcomes that may still be kept.
+    bytes: u64,
     /// The same, for samples after that.
     samples: u64,
 }
@@ -62,6 +64,7 @@ impl<'a> Engine<'a> {
             found: Found::default(),
             coverage: Coverage::default(),
             left: bounds.work,
+            bytes: bounds.bytes,
             samples: bounds.work / 16,
         }
     }
@@ -191,16 +194,10 @@ impl<'a> Engine<'a> {
             return Vec::new();
         }
         let cost = self.cost(spot, &lists);
-        if cost > self.left.max(self.samples) {
-            self.doubt(
-                spot.port,
-                &spot.hostname,
-                &paths[0],
-                "outcomes with too many headers",
-            );
+        if !self.afford(cost) {
+            self.doubt(spot.port, &spot.hostname, &paths[0], TOO_LARGE);
             return Vec::new();
         }
-        self.spend(cost);
         let traits =
             [(0, Side::Before), (1, Side::After)].map(|(at, side)| self.traits(spot, (at, side), &lists));
         let cell = Cell {
@@ -241,7 +238,14 @@ impl<'a> Engine<'a> {
         classes
     }
 
-    /// The work for what would be kept of outcomes that are new: bytes are bounded as time is.
+    /// Takes so many bytes of what may be kept, if there are as many.
+    fn afford(&mut self, bytes: u64) -> bool {
+        let left = self.bytes.checked_sub(bytes);
+        self.bytes = left.unwrap_or(self.bytes);
+        left.is_some()
+    }
+
+    /// About how many bytes would be kept of outcomes that are new.
     fn cost(&self, spot: &Spot<'a>, lists: &[Vec<Entry<'a>>; 2]) -> u64 {
         let of = |(at, side): (usize, Side)| -> u64 {
             let heard = &spot.sides[at];
@@ -252,7 +256,7 @@ impl<'a> Engine<'a> {
                 .map(|entry| self.catalog.cost(from, listener, entry.candidate))
                 .sum()
         };
-        (of((0, Side::Before)) + of((1, Side::After))) / BYTES
+        of((0, Side::Before)) + of((1, Side::After))
     }
 
     fn traits(
@@ -363,9 +367,10 @@ impl<'a> Engine<'a> {
             outcomes: [cell.traits[0][pair.0].outcome, cell.traits[1][pair.1].outcome],
         };
         let place = Place::of(&difference.witness.host, before, after, &spot.hostname);
-        if !self.found.has(&name) {
-            let weights = name.outcomes.iter().map(|one| self.catalog.weight(*one));
-            self.spend(weights.sum::<u64>() / BYTES);
+        let weights = name.outcomes.iter().map(|one| self.catalog.weight(*one)).sum();
+        if !self.found.has(&name) && !self.afford(weights) {
+            self.doubt(spot.port, &spot.hostname, &cell.paths[0], TOO_LARGE);
+            return None;
         }
         let bounds = (self.bounds.classes, self.bounds.places);
         self.found

@@ -52,6 +52,8 @@ use touched::Touched;
 pub struct Bounds {
     /// Comparisons of a rule with a request, and of rules with each other.
     pub work: u64,
+    /// Bytes of outcomes that are kept, about.
+    pub bytes: u64,
     /// States of automata side by side, for one kind of paths or values.
     pub states: usize,
     /// The same for all.
@@ -66,6 +68,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             work: 20_000_000,
+            bytes: 128 * 1024 * 1024,
             states: 20_000,
             all_states: 400_000,
             classes: 10_000,

@@ -3,6 +3,7 @@
 use sluice_core::{
     Difference, Entry, ResourceSet, Snapshot,
     diff::{Bounds, Class, Diff, Facet, PathPlace, Verdict, diff},
+    reach,
 };
 use sluice_proto::v1;
 
@@ -435,7 +436,7 @@ fn outcomes_of_any_size_are_compared_within_bounds() {
         })
     };
     let bounds = Bounds {
-        work: 1_000_000,
+        bytes: 1_000_000,
         ..Bounds::default()
     };
     let found = diff(&table(0).open(), &table(1_000).open(), &bounds);
@@ -446,4 +447,59 @@ fn outcomes_of_any_size_are_compared_within_bounds() {
     );
     let found = diff(&table(0).open(), &table(1_000).open(), &Bounds::default());
     assert_eq!((found.classes.len(), found.coverage.unproven_count), (1, 0));
+}
+
+#[test]
+fn a_match_behind_another_is_not_reached_and_who_takes_its_requests_is_said() {
+    let headers = |value: &str, regex| v1::ValueMatch {
+        name: "x-a".into(),
+        value: value.into(),
+        regex,
+    };
+    let both = v1::Rule {
+        matches: vec![
+            prefix("/a"),
+            v1::Match {
+                headers: vec![headers("1", false)],
+                ..prefix("/b")
+            },
+        ],
+        ..redirect("one.example")
+    };
+    let later = v1::Rule {
+        matches: vec![
+            prefix("/a"),
+            prefix("/b"),
+            v1::Match {
+                headers: vec![headers("[^\\s\\S]", true)],
+                ..prefix("/c")
+            },
+        ],
+        ..redirect("two.example")
+    };
+    let snapshot = Table::new()
+        .route("first", "shop.example", &both)
+        .route("second", "shop.example", &later)
+        .open();
+    let found = reach(&snapshot).unwrap();
+    let said: Vec<_> = found
+        .unreached
+        .iter()
+        .map(|one| (&*one.rule, one.match_index))
+        .collect();
+    assert_eq!(
+        said,
+        [("rule/default/second/main", 0), ("rule/default/second/main", 2)]
+    );
+    let taken = found.unreached[0].taken.as_ref().unwrap();
+    assert_eq!(
+        (&*taken.rule, taken.match_index, taken.is_duplicate),
+        ("rule/default/first/main", 0, true)
+    );
+    assert_eq!(taken.witness, "GET http://shop.example:80/a");
+    assert_eq!(
+        found.unreached[1].taken, None,
+        "an expression that matches nothing"
+    );
+    assert!(found.is_proven);
 }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use sluice_core::{
     Matched, RequestView, Snapshot,
     diff::{Bounds, Diff, Facet, Outcome, changes, diff, outcome},
+    reach,
 };
 
 use crate::{
@@ -101,6 +102,27 @@ proptest! {
             prop_assert_eq!(&listeners, &[class.listener_before.clone(), class.listener_after.clone()]);
             prop_assert!(class.place_count >= 1 && !class.places.is_empty());
             prop_assert!(seen.insert((class.port, listeners, class.before.clone(), class.after.clone())));
+        }
+    }
+
+    #[test]
+    fn a_match_that_takes_a_request_of_the_grid_is_reached((state, _) in change()) {
+        let snapshot = full(&state.resources(), 1);
+        let found = reach(&snapshot).unwrap();
+        prop_assume!(found.is_proven);
+        let unreached: HashSet<_> = found.unreached.iter().map(|one| (one.rule.clone(), one.match_index)).collect();
+        let mut wrong = None;
+        grid::each(|port, request| {
+            let matched = snapshot.route(port, request);
+            let taken = matched.map(|matched| (matched.rule.rule.key.to_string(), matched.match_index));
+            if let Some(taken) = taken.filter(|taken| unreached.contains(taken)) {
+                wrong = Some((taken, request.host.to_owned(), request.path.to_owned()));
+            }
+        });
+        prop_assert!(wrong.is_none(), "{:?}", wrong);
+        for one in &found.unreached {
+            let by = one.taken.as_ref().map(|taken| (taken.rule.clone(), taken.match_index));
+            prop_assert!(by != Some((one.rule.clone(), one.match_index)), "{:?}", one);
         }
     }
 
