@@ -19,9 +19,6 @@ use tokio::net::TcpStream;
 
 /// What a client of HTTP/2 says first (RFC 9113 section 3.4), with empty settings.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-/// Longest time for one answer, in seconds. A stream that stands never ends, so it takes all of it.
-const PATIENCE: &str = "2";
-
 /// The first message of a proxy, as gRPC frames it.
 fn hello(id: &str) -> Vec<u8> {
     let hello = Hello {
@@ -38,7 +35,16 @@ fn hello(id: &str) -> Vec<u8> {
 
 /// Subscribes with curl; what came back: headers, and how many bytes of messages.
 fn subscribe(mut curl: std::process::Command, url: &str, body: &Path, options: &[&str]) -> (String, usize) {
-    curl.args(["--silent", "--noproxy", "*", "--max-time", PATIENCE]);
+    // The other side ends every answer, the good one because nothing more is asked; this is for one that does not.
+    let patience = SOON.as_secs().to_string();
+    curl.args([
+        "--silent",
+        "--show-error",
+        "--noproxy",
+        "*",
+        "--max-time",
+        &patience,
+    ]);
     curl.args(["--output", "/dev/null"]);
     curl.args(["--dump-header", "-", "--write-out", "%{size_download}"]);
     curl.args([
@@ -51,8 +57,15 @@ fn subscribe(mut curl: std::process::Command, url: &str, body: &Path, options: &
     let output = curl
         .args(options)
         .arg(format!("{url}/sluice.v1.Fleet/Subscribe"))
-        .output();
-    let text = String::from_utf8(output.unwrap().stdout).unwrap();
+        .output()
+        .unwrap();
+    // Shown with a test that fails.
+    eprintln!(
+        "curl {url}: {} {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
     let (headers, size) = text.rsplit_once('\n').unwrap_or(("", &text));
     (headers.to_owned(), size.trim().parse().unwrap())
 }
