@@ -32,7 +32,7 @@ enum Action {
         /// How long it is accepted, e.g. 90d; without, until it is revoked
         #[arg(long, value_parser = duration, value_name = "TIME")]
         expires: Option<Duration>,
-        /// What it may do, as VERBS[:KINDS[:NAMESPACES]] with commas, e.g. `get,plan` or
+        /// What it may do, as `VERBS[:KINDS[:NAMESPACES]]` with commas, e.g. `get,plan` or
         /// `create,update:HTTPRoute,Backend:shop`; may be repeated. Verbs are get, plan, create, update and
         /// delete. Without, it may do everything
         #[arg(long, value_name = "GRANT", value_parser = grant)]
