@@ -54,7 +54,7 @@ pub fn lint(resources: Vec<Resource>, now: std::time::Duration) -> Vec<Lint> {
     }
 }
 
-/// What is found in a world as a whole.
+/// What is found in a world as a whole; of rules, those of proxies that match no selector are looked into.
 pub fn doubts(world: &World) -> Vec<Lint> {
     let mut found = unreached(world.snapshot());
     found.extend(world.idle().into_iter().map(|id| unused(&id)));

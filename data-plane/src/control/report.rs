@@ -34,7 +34,8 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
-    /// Reports as often as the control plane wants it. What cannot be sent now is in the next one.
+    /// Reports as often as the control plane wants it. Of a report that cannot be sent, health is told anew in the
+    /// next one; what it counted is missed.
     pub(super) async fn run(self) {
         let mut health = HealthNews::default();
         let mut telling = 0;
