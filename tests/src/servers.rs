@@ -53,14 +53,49 @@ pub fn command(name: &str, core: Option<usize>) -> anyhow::Result<Command> {
 /// # Errors
 /// When it fails.
 pub async fn sluice(rest: &Rest, arguments: &[&str]) -> anyhow::Result<String> {
+    let ran = run_sluice(rest, arguments).await?;
+    anyhow::ensure!(ran.code == Some(0), "sluice {arguments:?}: {}", ran.stderr);
+    Ok(ran.stdout)
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// Its exit code; `None` after a signal.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it printed beside that.
+    pub stderr: String,
+}
+
+impl Ran {
+    /// Runs a command to its end.
+    ///
+    /// # Errors
+    /// When it does not start, or prints what is not UTF-8.
+    pub async fn to_end(mut command: tokio::process::Command) -> anyhow::Result<Self> {
+        let output = command.output().await?;
+        Ok(Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout)?,
+            stderr: String::from_utf8(output.stderr)?,
+        })
+    }
+}
+
+/// As [`sluice`], however it ends.
+///
+/// # Errors
+/// When it does not start.
+pub async fn run_sluice(rest: &Rest, arguments: &[&str]) -> anyhow::Result<Ran> {
     let mut sluice = tokio::process::Command::new(binary("sluice")?);
     sluice
+        .args(arguments)
         .env("SLUICE_ADMIN", rest.url(""))
-        .env("SLUICE_TOKEN", rest.token());
-    let output = sluice.args(arguments).output().await?;
-    let error = String::from_utf8_lossy(&output.stderr);
-    anyhow::ensure!(output.status.success(), "sluice {arguments:?}: {error}");
-    Ok(String::from_utf8(output.stdout)?)
+        .env("SLUICE_TOKEN", rest.token())
+        .env_remove("SLUICE_NAMESPACE");
+    Ran::to_end(sluice).await
 }
 
 /// A running control plane.

@@ -61,6 +61,17 @@ pub(crate) enum Failure {
         /// Why not.
         source: io::Error,
     },
+    /// A file cannot be written.
+    #[error("{}: {source}", path.display())]
+    Write {
+        /// Which one.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// An answer names a resource in a way that no resource is named.
+    #[error("the control plane sent a manifest without a right kind, namespace and name")]
+    Nameless,
     /// A directory that was named has no manifests.
     #[error("{}: no *.yaml, *.yml or *.json file in this directory", .0.display())]
     NoManifests(PathBuf),

@@ -31,11 +31,12 @@ use outcome::Outcome;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
+    let cli = Cli::parse();
+    match run(&cli) {
         Ok(outcome) => outcome.into(),
         Err(failure) => {
             eprintln!("error: {failure}");
-            ExitCode::FAILURE
+            cli.command.failed()
         }
     }
 }
@@ -60,10 +61,12 @@ async fn run_client(cli: &Cli, command: &ClientCommand) -> Result<Outcome, Failu
         ClientCommand::Apply(options) => command::apply::run(client, scope, options).await,
         ClientCommand::Get(options) => command::get::run(client, scope, options).await,
         ClientCommand::Delete(options) => command::delete::run(client, scope, options).await,
+        ClientCommand::Diff(options) => command::diff::run(client, scope, options).await,
         ClientCommand::Describe(options) => command::describe::run(client, scope, options).await,
         ClientCommand::Lint(options) => command::lint::run(scope, options),
         ClientCommand::Plan(options) => command::plan::run(client, scope, options).await,
         ClientCommand::Audit(options) => command::audit::run(client, scope, options).await,
+        ClientCommand::Export(options) => command::export::run(client, scope, options).await,
         ClientCommand::History(options) => command::history::run(client, scope, options).await,
         ClientCommand::Rollback(options) => command::rollback::run(client, scope, options).await,
         ClientCommand::Receipt(options) => command::receipt::run(client, scope, options).await,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use sluice_intent::Namespace;
 use crate::client::Server;
 use crate::command;
 use crate::dev;
+use crate::failure::Failure;
+use crate::source::{Depth, Sources};
 
 /// Change routing all day, and see the whole fleet follow.
 #[derive(Debug, Parser)]
@@ -114,6 +117,17 @@ pub(crate) enum Command {
     Client(ClientCommand),
 }
 
+impl Command {
+    /// The exit code when it could not do its work.
+    pub(crate) fn failed(&self) -> ExitCode {
+        match self {
+            // 1 says that there are differences, as with diff and git.
+            Self::Client(ClientCommand::Diff(_)) => ExitCode::from(2),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}
+
 /// What a control plane is asked to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClientCommand {
@@ -121,8 +135,12 @@ pub(crate) enum ClientCommand {
     Apply(command::apply::Options),
     /// Say what manifests would do: which requests get another outcome, with one that shows it
     Plan(command::plan::Options),
+    /// Show how manifests differ from what is live: exit code 0 without a difference, 1 with one, 2 if it cannot be told
+    Diff(command::diff::Options),
     /// Say what is wrong with manifests and what is probably not meant, without a control plane
     Lint(command::lint::Options),
+    /// Write everything that is live as manifests: files in a directory, or one stream
+    Export(command::export::Options),
     /// List resources, or print one
     Get(command::get::Options),
     /// Delete one resource, or those with certain labels
@@ -167,7 +185,55 @@ pub(crate) struct WaitOptions {
 pub(crate) struct Files {
     /// Manifest: a file, a directory (its *.yaml, *.yml and *.json, sorted), or - for standard input
     #[arg(short, long = "filename", required = true, value_name = "FILE|DIR|-")]
-    pub(crate) filenames: Vec<PathBuf>,
+    filenames: Vec<PathBuf>,
+    /// Read all that lies below directories, too, but for hidden ones
+    #[arg(short = 'R', long)]
+    recursive: bool,
+}
+
+impl Files {
+    /// Reads them. What is deleted if it is not among them is not to be overlooked a directory deeper.
+    ///
+    /// # Errors
+    /// When one of them cannot be read, or a directory holds no manifest.
+    pub(crate) fn read(&self, prune: &Prune) -> Result<Sources, Failure> {
+        let depth = match self.recursive || prune.is_of_everything() {
+            true => Depth::Tree,
+            false => Depth::Directory,
+        };
+        Sources::read(&self.filenames, depth)
+    }
+}
+
+/// What is deleted if it is not among the manifests.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Prune {
+    /// Delete what is not among the manifests: with SELECTOR what has these labels, wherever it is, else everything
+    /// but Secrets in the namespaces of the manifests. Directories are then read with all that lies below
+    #[arg(long, value_name = "SELECTOR", num_args = 0..=1, default_missing_value = Self::NAMESPACES)]
+    prune: Option<String>,
+    /// With --prune and no SELECTOR: in every namespace
+    #[arg(short = 'A', long, requires = "prune")]
+    all_namespaces: bool,
+}
+
+impl Prune {
+    /// Everything in the namespaces of the manifests.
+    const NAMESPACES: &str = "*";
+    /// Everything.
+    const EVERYTHING: &str = "*/*";
+
+    /// The parameter.
+    pub(crate) fn parameter(&self) -> Option<&str> {
+        match self.prune.as_deref() {
+            Some(Self::NAMESPACES) if self.all_namespaces => Some(Self::EVERYTHING),
+            other => other,
+        }
+    }
+
+    fn is_of_everything(&self) -> bool {
+        matches!(self.parameter(), Some(Self::NAMESPACES | Self::EVERYTHING))
+    }
 }
 
 /// Reads a time such as `500ms`, `30s`, `5m`, `1h30m` or `7d`.

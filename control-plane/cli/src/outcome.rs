@@ -10,6 +10,8 @@ pub(crate) enum Outcome {
     Done,
     /// Proxies refused it, so that the quorum cannot be met any more: exit code 1.
     Refused,
+    /// What was compared differs: exit code 1.
+    Different,
     /// The time to wait ran out before the quorum was met: exit code 3.
     TimedOut,
 }
@@ -18,7 +20,7 @@ impl From<Outcome> for ExitCode {
     fn from(outcome: Outcome) -> Self {
         Self::from(match outcome {
             Outcome::Done => 0,
-            Outcome::Refused => 1,
+            Outcome::Refused | Outcome::Different => 1,
             Outcome::TimedOut => 3,
         })
     }

@@ -13,6 +13,15 @@ use crate::failure::Failure;
 /// Endings of the files that are taken from a directory.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
+/// How much of a directory is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// What lies directly in it.
+    Directory,
+    /// What lies below it, too, but for hidden directories.
+    Tree,
+}
+
 /// What was read: each file under its name, in order.
 #[derive(Debug)]
 pub(crate) struct Sources(Vec<Source>);
@@ -29,13 +38,13 @@ impl Sources {
     ///
     /// # Errors
     /// When one of them cannot be read, or a directory holds no manifest.
-    pub(crate) fn read(names: &[PathBuf]) -> Result<Self, Failure> {
+    pub(crate) fn read(names: &[PathBuf], depth: Depth) -> Result<Self, Failure> {
         let mut sources = Vec::new();
         for name in names {
             if name == Path::new("-") {
                 sources.push(Source::standard_input()?);
             } else if name.is_dir() {
-                for file in manifests_in(name)? {
+                for file in manifests_in(name, depth)? {
                     sources.push(Source::file(file)?);
                 }
             } else {
@@ -137,31 +146,44 @@ impl Source {
     }
 }
 
-/// The manifests directly in `directory`, sorted by name.
-fn manifests_in(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let listed = fs::read_dir(directory).and_then(|entries| {
-        entries
-            .map(|entry| Ok(entry?.path()))
-            .collect::<io::Result<Vec<_>>>()
-    });
-    let mut files = match listed {
-        Ok(files) => files,
-        Err(source) => {
-            return Err(Failure::Read {
-                path: directory.into(),
-                source,
-            });
+/// The manifests in `directory`, sorted by path.
+fn manifests_in(directory: &Path, depth: Depth) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    let mut waiting = vec![directory.to_owned()];
+    while let Some(next) = waiting.pop() {
+        let listed = fs::read_dir(&next).and_then(|entries| sort_out(entries, &mut files, &mut waiting));
+        listed.map_err(|source| Failure::Read { path: next, source })?;
+        if depth == Depth::Directory {
+            break;
         }
-    };
-    files.retain(|file| {
-        let ending = file.extension().and_then(|ending| ending.to_str());
-        ending.is_some_and(|ending| ENDINGS.contains(&ending)) && !file.is_dir()
-    });
+    }
     if files.is_empty() {
         return Err(Failure::NoManifests(directory.into()));
     }
     files.sort();
     Ok(files)
+}
+
+/// Adds the manifests among `entries`, and the directories below. A link to a directory is none: it may lead
+/// back up.
+fn sort_out(
+    entries: fs::ReadDir,
+    files: &mut Vec<PathBuf>,
+    directories: &mut Vec<PathBuf>,
+) -> io::Result<()> {
+    for entry in entries {
+        let entry = entry?;
+        let path = entry.path();
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        if entry.file_type()?.is_dir() {
+            if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+                directories.push(path);
+            }
+        } else if ending.is_some_and(|ending| ENDINGS.contains(&ending)) && !path.is_dir() {
+            files.push(path);
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -195,15 +217,38 @@ mod tests {
         write("c.json", &format!("{:#}\n{}", json("third"), json("fourth")));
         write("README.md", "not: [a manifest");
         fs::create_dir(directory.path().join("deeper.yaml")).unwrap();
-        let sources = Sources::read(&[directory.path().into()]).unwrap();
+        let sources = Sources::read(&[directory.path().into()], Depth::Directory).unwrap();
         assert_eq!(names(&sources.body()), ["first", "second", "third", "fourth"]);
     }
 
     #[test]
     fn a_directory_without_manifests_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
-        let read = Sources::read(&[directory.path().into()]);
+        let read = Sources::read(&[directory.path().into()], Depth::Directory);
         assert!(matches!(read, Err(Failure::NoManifests(_))));
+    }
+
+    #[test]
+    fn a_tree_gives_all_that_lies_below_and_is_not_hidden() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |path: &str| {
+            let name = path.rsplit('/').next().unwrap().trim_end_matches(".yaml");
+            let path = directory.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, gateway(name)).unwrap();
+        };
+        for path in [
+            "b/deep/second.yaml",
+            "a/first.yaml",
+            "third.yaml",
+            ".github/ci.yaml",
+        ] {
+            write(path);
+        }
+        std::os::unix::fs::symlink(directory.path(), directory.path().join("a/up")).unwrap();
+        let read = |depth| names(&Sources::read(&[directory.path().into()], depth).unwrap().body());
+        assert_eq!(read(Depth::Tree), ["first", "second", "third"]);
+        assert_eq!(read(Depth::Directory), ["third"]);
     }
 
     #[test]
@@ -212,7 +257,7 @@ mod tests {
         let (good, bad) = (directory.path().join("a.yaml"), directory.path().join("b.yaml"));
         fs::write(&good, gateway("edge")).unwrap();
         fs::write(&bad, "metadata: {name: x}\n").unwrap();
-        let sources = Sources::read(&[good, bad.clone()]).unwrap();
+        let sources = Sources::read(&[good, bad.clone()], Depth::Directory).unwrap();
         let refusal = sluice_intent::parse(&sources.body(), Format::Yaml, "default").unwrap_err();
         let violations = refusal.into_iter().map(|violation| Violation {
             resource: violation.resource,

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::backend::BackendSpec;
+use crate::carried_slots::{CARRIED_SLOTS, CarriedSlots, CarriedSlotsError};
 use crate::config_map::ConfigMapSpec;
 use crate::experiment::ExperimentSpec;
 use crate::gateway::{GatewayClassSpec, GatewaySpec, PROXY_SELECTOR};
@@ -88,6 +89,24 @@ impl Resource {
         };
         let written = written.filter(|text| !text.trim().is_empty());
         written.map(str::parse).transpose()
+    }
+
+    /// The slot table that an Experiment brings along; nothing of other kinds.
+    ///
+    /// # Errors
+    /// An annotation [`CARRIED_SLOTS`] that is no slot table, which no resource is read with.
+    pub fn carried_slots(&self) -> Result<Option<CarriedSlots>, CarriedSlotsError> {
+        let written = match &self.spec {
+            Spec::Experiment(_) => self.annotations.get(CARRIED_SLOTS),
+            _ => None,
+        };
+        written.map(str::parse).transpose()
+    }
+
+    /// The resource without the slot table that it brings along: as it is kept.
+    pub fn without_carried_slots(mut self) -> Self {
+        self.annotations.remove(CARRIED_SLOTS);
+        self
     }
 
     /// The manifest as JSON; reading it gives the same resource, except a Secret: its values are

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sluice_core::slots;
-use sluice_intent::{ExperimentSpec, ResourceId};
+use sluice_intent::{CarriedSlots, ExperimentSpec, ResourceId};
 use sluice_model::{Revision, SlotTable};
 
 /// Who owns which slot, and the salt that scatters units over them.
@@ -41,20 +41,27 @@ impl Allocation {
         old: &ExperimentSpec,
         new: &ExperimentSpec,
     ) -> Result<Self, slots::AllocationError> {
-        let place = |name: &str| {
-            new.variants
-                .iter()
-                .position(|variant| variant.name.as_str() == name)
-        };
-        let mapping: Vec<Option<u16>> = old
-            .variants
-            .iter()
-            .map(|variant| place(variant.name.as_str()).and_then(|at| u16::try_from(at).ok()))
-            .collect();
-        Ok(Self {
+        let names = old.variants.iter().map(|variant| variant.name.as_str());
+        follow(&self.salt, &self.slots, names, new)
+    }
+
+    /// The allocation of an experiment that comes from elsewhere with its table: the same one where
+    /// it still has the same shares, else with the fewest moves from there.
+    ///
+    /// # Errors
+    /// Shares that do not add up.
+    pub fn carried(carried: &CarriedSlots, spec: &ExperimentSpec) -> Result<Self, slots::AllocationError> {
+        let names = carried.variants.iter().map(|name| name.as_str());
+        follow(&carried.salt, &carried.table, names, spec)
+    }
+
+    /// As it travels in files.
+    pub(super) fn to_carried(&self, spec: &ExperimentSpec) -> CarriedSlots {
+        CarriedSlots {
             salt: self.salt.clone(),
-            slots: slots::reallocate(&self.slots, &mapping, &shares(new))?,
-        })
+            variants: spec.variants.iter().map(|variant| variant.name.clone()).collect(),
+            table: self.slots.clone(),
+        }
     }
 
     /// As it stands in `status`: runs of slots with the names of their owners.
@@ -86,6 +93,27 @@ impl Allocation {
         let slots = SlotTable::from_runs(&pairs, spec.variants.len()).ok()?;
         Some(Self { salt, slots })
     }
+}
+
+/// The table after `table`, whose owners have these names, with the fewest moves.
+fn follow<'a>(
+    salt: &str,
+    table: &SlotTable,
+    names: impl Iterator<Item = &'a str>,
+    new: &ExperimentSpec,
+) -> Result<Allocation, slots::AllocationError> {
+    let place = |name: &str| {
+        let at = new
+            .variants
+            .iter()
+            .position(|variant| variant.name.as_str() == name);
+        at.and_then(|at| u16::try_from(at).ok())
+    };
+    let mapping: Vec<Option<u16>> = names.map(place).collect();
+    Ok(Allocation {
+        salt: salt.to_owned(),
+        slots: slots::reallocate(table, &mapping, &shares(new))?,
+    })
 }
 
 fn shares(spec: &ExperimentSpec) -> Vec<u32> {

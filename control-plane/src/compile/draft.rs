@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sluice_core::{Difference, Entry};
-use sluice_intent::{Resource, ResourceId, Spec};
+use sluice_intent::{CARRIED_SLOTS, CarriedSlots, Resource, ResourceId, Spec};
 use sluice_model::{Code, Key, Revision, Violation};
 
 use super::World;
@@ -73,6 +73,8 @@ impl<'a> Draft<'a> {
     }
 
     fn put(&mut self, resource: Resource) -> Result<Action, Vec<Violation>> {
+        let carried = carried_slots(&resource)?;
+        let resource = resource.without_carried_slots();
         let old = self.next.get(&resource.id).cloned();
         if let Some(old) = &old {
             if old.resource == resource {
@@ -81,7 +83,7 @@ impl<'a> Draft<'a> {
             check::succession(&old.resource, &resource)?;
         }
         let created = old.as_ref().map_or(self.revision, |old| old.created);
-        let allocation = self.allocate(old.as_deref(), &resource, created);
+        let allocation = self.allocate(old.as_deref(), carried.as_ref(), &resource, created);
         let allocation = allocation.map_err(|violation| vec![violation])?;
         self.insert(Intent {
             resource,
@@ -96,9 +98,12 @@ impl<'a> Draft<'a> {
         })
     }
 
+    /// The slot table of an experiment. One that it brings along counts where it is new: users of one that
+    /// is live stay where they are.
     fn allocate(
         &self,
         old: Option<&Intent>,
+        carried: Option<&CarriedSlots>,
         resource: &Resource,
         created: Revision,
     ) -> Result<Option<Allocation>, Violation> {
@@ -109,9 +114,10 @@ impl<'a> Draft<'a> {
             (Spec::Experiment(spec), Some(allocation)) => Some((spec, allocation)),
             _ => None,
         });
-        let allocation = match before {
-            Some((old, allocation)) => allocation.succeed(old, spec),
-            None => Allocation::initial(&resource.id, created, spec),
+        let allocation = match (before, carried) {
+            (Some((old, allocation)), _) => allocation.succeed(old, spec),
+            (None, Some(carried)) => Allocation::carried(carried, spec),
+            (None, None) => Allocation::initial(&resource.id, created, spec),
         };
         let refusal = |error: sluice_core::slots::AllocationError| {
             Violation::new(
@@ -239,4 +245,17 @@ impl<'a> Draft<'a> {
             }
         }
     }
+}
+
+/// The slot table that a resource brings along.
+fn carried_slots(resource: &Resource) -> Result<Option<CarriedSlots>, Vec<Violation>> {
+    resource.carried_slots().map_err(|error| {
+        let field = format!("metadata.annotations[{CARRIED_SLOTS:?}]");
+        vec![Violation::new(
+            resource.id.to_string(),
+            field,
+            Code::Invalid,
+            error.to_string(),
+        )]
+    })
 }

@@ -1,7 +1,7 @@
 //! A resource as it is kept: what the user wrote, and what the server adds to it.
 
 use serde_json::{Value, json};
-use sluice_intent::{Kind, Resource, Spec};
+use sluice_intent::{CARRIED_SLOTS, Kind, Resource, Spec};
 use sluice_model::{Revision, Secret};
 use thiserror::Error;
 
@@ -101,6 +101,17 @@ impl Intent {
         status["conditions"] = conditions;
         if let Some(members) = manifest.as_object_mut() {
             members.insert("status".into(), status);
+        }
+        manifest
+    }
+
+    /// The manifest as it is exported: what users wrote, and of an Experiment its slot table. Applied to another
+    /// control plane, or to this one, it gives the same. The values of a Secret are not in it.
+    pub fn to_export(&self) -> Value {
+        let mut manifest = self.resource.to_json();
+        if let (Some(allocation), Spec::Experiment(spec)) = (&self.allocation, &self.resource.spec) {
+            let slots = allocation.to_carried(spec).to_text();
+            manifest["metadata"]["annotations"][CARRIED_SLOTS] = slots.into();
         }
         manifest
     }

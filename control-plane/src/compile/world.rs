@@ -102,6 +102,19 @@ impl World {
         self.intents.values()
     }
 
+    /// The resources that come after `after`, or all, by kind, namespace and name.
+    pub fn following<'a>(
+        &'a self,
+        after: Option<&ResourceId>,
+    ) -> impl Iterator<Item = &'a Arc<Intent>> + use<'a> {
+        let start = match after {
+            Some(after) => Bound::Excluded(Arc::new(after.clone())),
+            None => Bound::Unbounded,
+        };
+        let range = self.intents.range((start, Bound::Unbounded));
+        range.map(|(_, intent)| intent)
+    }
+
     /// The resources of `kind` that come after `after`, by namespace and name.
     pub fn of_kind<'a>(
         &'a self,

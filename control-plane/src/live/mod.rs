@@ -30,7 +30,7 @@ pub use fingerprints::Fingerprints;
 pub use labels::{MAX_OPERATOR_LABELS, OperatorLabels, readable};
 pub use proposal::Proposal;
 pub use publication::{Published, RECENT, Version};
-pub use request::{Past, Precondition, Wish, WriteRequest};
+pub use request::{Past, Precondition, Prune, Wish, WriteRequest};
 pub use tickets::TICKET_ROTATION;
 pub use versions::Versions;
 pub(crate) use written::counted;

@@ -34,12 +34,12 @@ pub struct WriteRequest {
 /// What is wanted.
 #[derive(Clone, Debug)]
 pub enum Wish {
-    /// These resources; and with `prune`, of everything that it selects only these.
+    /// These resources; and of everything that `prune` is about only these.
     Apply {
         /// Each id once.
         resources: Vec<Resource>,
-        /// Selects what is deleted if it is not among the resources.
-        prune: Option<LabelSelector>,
+        /// What is deleted if it is not among the resources.
+        prune: Option<Prune>,
     },
     /// This resource, if it is as expected.
     Put(Box<Resource>, Precondition),
@@ -49,6 +49,18 @@ pub enum Wish {
     Delete(ResourceId, Precondition),
     /// Everything as it was, but for Secrets.
     Rollback(Past),
+}
+
+/// What is deleted if it is not among the resources that are applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Prune {
+    /// What has these labels, wherever it is.
+    Selected(LabelSelector),
+    /// Everything in the namespaces of the resources, but for Secrets: they are in no export, and what they
+    /// held could not be brought back.
+    Namespaces,
+    /// The same in every namespace.
+    Everything,
 }
 
 /// What was there at a revision. Secrets have no past: what they held then is gone for good.
@@ -191,14 +203,21 @@ fn existing<'a>(
     Ok(intent)
 }
 
-fn apply(world: &World, resources: &[Resource], prune: Option<&LabelSelector>) -> Vec<Change> {
+fn apply(world: &World, resources: &[Resource], prune: Option<&Prune>) -> Vec<Change> {
     let mut changes: Vec<_> = resources.iter().cloned().map(Change::Put).collect();
-    if let Some(selector) = prune {
+    if let Some(prune) = prune {
         let kept: HashSet<_> = resources.iter().map(|resource| &resource.id).collect();
-        let gone = world
-            .iter()
-            .map(|intent| &intent.resource)
-            .filter(|resource| selector.matches(&resource.labels) && !kept.contains(&resource.id));
+        let namespaces: HashSet<_> = kept.iter().map(|id| &id.namespace).collect();
+        let is_meant = |resource: &Resource| {
+            let is_secret = resource.id.kind == Kind::Secret;
+            match prune {
+                Prune::Selected(selector) => selector.matches(&resource.labels),
+                Prune::Namespaces => !is_secret && namespaces.contains(&resource.id.namespace),
+                Prune::Everything => !is_secret,
+            }
+        };
+        let live = world.iter().map(|intent| &intent.resource);
+        let gone = live.filter(|resource| is_meant(resource) && !kept.contains(&resource.id));
         changes.extend(gone.map(|resource| Change::Delete(resource.id.clone())));
     }
     changes

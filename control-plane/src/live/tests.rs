@@ -258,7 +258,7 @@ async fn pruning_deletes_what_is_selected_and_not_among_the_manifests() {
         serde_json::from_value(serde_json::json!({"matchLabels": {"app": "x"}})).unwrap();
     let wish = Wish::Apply {
         resources: resources(&backend("a", 80)),
-        prune: Some(selector),
+        prune: Some(Prune::Selected(selector)),
     };
     let written = site.live.write(request(wish)).await.unwrap();
     assert_eq!(actions(&written), [("a", "unchanged"), ("b", "deleted")]);

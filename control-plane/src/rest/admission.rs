@@ -14,6 +14,8 @@ const MAX_WRITES: usize = 128;
 const MAX_WAITS: usize = 4_096;
 /// Past revisions that are being rebuilt in memory.
 const MAX_REBUILDS: usize = 2;
+/// Exports that are being read: each keeps a world alive.
+const MAX_EXPORTS: usize = 4;
 /// Plans that are being made: each takes a core for as long as it lasts.
 const MAX_PLANS: usize = 2;
 
@@ -25,6 +27,7 @@ pub(super) struct Admission {
     waits: Arc<Semaphore>,
     rebuilds: Arc<Semaphore>,
     plans: Arc<Semaphore>,
+    exports: Arc<Semaphore>,
 }
 
 /// Room that is taken until this is dropped.
@@ -39,6 +42,7 @@ impl Admission {
             waits: bounded(MAX_WAITS),
             rebuilds: bounded(MAX_REBUILDS),
             plans: bounded(MAX_PLANS),
+            exports: bounded(MAX_EXPORTS),
         }
     }
 
@@ -67,6 +71,13 @@ impl Admission {
     /// Room for a plan.
     pub(super) fn plan(&self) -> Result<Room, Problem> {
         Arc::clone(&self.plans)
+            .try_acquire_owned()
+            .map_err(|_| Problem::Busy)
+    }
+
+    /// Room for an export.
+    pub(super) fn export(&self) -> Result<Room, Problem> {
+        Arc::clone(&self.exports)
             .try_acquire_owned()
             .map_err(|_| Problem::Busy)
     }

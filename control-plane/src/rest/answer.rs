@@ -19,8 +19,8 @@ pub(super) trait Representation: Send {
     /// Its JSON Schema.
     fn schema(generator: &mut SchemaGenerator) -> Option<Schema>;
 
-    /// Its bytes.
-    fn encode(self) -> Vec<u8>;
+    /// Its bytes, as they travel.
+    fn into_body(self) -> Body;
 }
 
 impl Representation for () {
@@ -31,8 +31,8 @@ impl Representation for () {
         None
     }
 
-    fn encode(self) -> Vec<u8> {
-        Vec::new()
+    fn into_body(self) -> Body {
+        Body::empty()
     }
 }
 
@@ -43,9 +43,9 @@ impl<T: Serialize + JsonSchema + Send> Representation for Json<T> {
         Some(generator.subschema_for::<T>())
     }
 
-    fn encode(self) -> Vec<u8> {
+    fn into_body(self) -> Body {
         // Every answer is of string keys and finite numbers, so this cannot fail.
-        serde_json::to_vec(&self.0).unwrap_or_default()
+        serde_json::to_vec(&self.0).unwrap_or_default().into()
     }
 }
 
@@ -61,8 +61,8 @@ impl Representation for OpenMetrics {
         Some(json_schema!({"type": "string"}))
     }
 
-    fn encode(self) -> Vec<u8> {
-        self.0.into_bytes()
+    fn into_body(self) -> Body {
+        self.0.into()
     }
 }
 
@@ -105,7 +105,7 @@ impl<T: Serialize + JsonSchema + Send> From<T> for Answer<Json<T>> {
 
 impl<T: Representation> IntoResponse for Answer<T> {
     fn into_response(self) -> Response {
-        let mut response = Response::new(Body::from(self.body.encode()));
+        let mut response = Response::new(self.body.into_body());
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
         if let Some(media_type) = T::MEDIA_TYPE {

@@ -1,6 +1,6 @@
 //! Many manifests, one revision.
 
-use sluice_intent::{LabelSelector, Namespace};
+use sluice_intent::Namespace;
 use sluice_model::{Code, Revision};
 
 use super::answer::Answer;
@@ -9,14 +9,14 @@ use super::operation::Call;
 use super::problem::{INPUT, Problem};
 use super::query::{self, Fields, Parameter, ParameterError, Query};
 use super::write::{Applied, WriteQuery, audited, write};
-use crate::live::Wish;
+use crate::live::{Prune, Wish};
 
 /// The parameters of an apply.
 #[derive(Debug)]
 pub(super) struct ApplyQuery {
     write: WriteQuery,
     namespace: Option<Namespace>,
-    prune: Option<LabelSelector>,
+    prune: Option<Prune>,
     base: Option<Revision>,
 }
 
@@ -37,7 +37,7 @@ impl Query for ApplyQuery {
         Ok(Self {
             write: WriteQuery::read(fields)?,
             namespace: fields.get(Parameter::Namespace, namespace)?,
-            prune: fields.get(Parameter::Prune, query::narrow_selector)?,
+            prune: fields.get(Parameter::Prune, query::prune)?,
             base: fields
                 .get(Parameter::BaseRevision, query::revision)?
                 .map(Revision),
@@ -60,7 +60,7 @@ pub(super) async fn apply(call: Call<ApplyQuery, Manifests>) -> Result<Answer<Js
     drop(room);
     let resources = audited(&api, &caller, query.write.dry_run, parsed).await?;
     if resources.is_empty() {
-        // With `prune` it would delete everything that the selector selects.
+        // With `prune` it would delete everything that is meant.
         return Err(Problem::violation(
             INPUT,
             "",

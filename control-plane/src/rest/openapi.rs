@@ -82,7 +82,7 @@ fn segment(name: &str) -> Value {
     };
     let mut segment = json!({"name": name, "in": "path", "required": true, "schema": schema});
     if name == "namespace" {
-        segment["description"] = "In lists, `-` stands for all namespaces.".into();
+        segment["description"] = "In lists and exports, `-` stands for all namespaces.".into();
     }
     segment
 }

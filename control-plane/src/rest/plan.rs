@@ -1,9 +1,13 @@
 //! What a change would do, before it is made.
 
-use sluice_intent::{LabelSelector, Labels, Namespace};
-use sluice_model::{Code, Revision};
+use std::sync::Arc;
+
+use sluice_intent::{Labels, Namespace};
+use sluice_model::{Code, Revision, Violation};
 use tokio::time::Instant;
 
+use super::Api;
+use super::admission::Room;
 use super::answer::Answer;
 use super::content::{Json, Manifests};
 use super::explain::world_at;
@@ -11,15 +15,15 @@ use super::operation::Call;
 use super::problem::{INPUT, Problem};
 use super::query::{self, Fields, Parameter, ParameterError, Query};
 use super::write::dangling;
-use crate::compile::DanglingRefs;
-use crate::live::{Proposal, Wish, WriteRequest, readable};
+use crate::compile::{DanglingRefs, World};
+use crate::live::{Proposal, Prune, Published, Wish, WriteRequest, readable};
 use crate::plan::{Plan, plan as compare};
 
 /// The parameters of a plan.
 #[derive(Debug)]
 pub(super) struct PlanQuery {
     namespace: Option<Namespace>,
-    prune: Option<LabelSelector>,
+    prune: Option<Prune>,
     dangling: DanglingRefs,
     against: Option<Revision>,
 }
@@ -36,60 +40,91 @@ impl Query for PlanQuery {
         let namespace = |text: &str| text.parse().map_err(|_| ParameterError::Namespace);
         Ok(Self {
             namespace: fields.get(Parameter::Namespace, namespace)?,
-            prune: fields.get(Parameter::Prune, query::narrow_selector)?,
+            prune: fields.get(Parameter::Prune, query::prune)?,
             dangling: fields.get(Parameter::DanglingRefs, dangling)?.unwrap_or_default(),
             against: fields.get(Parameter::Against, query::revision)?.map(Revision),
         })
     }
 }
 
+/// A change that is asked about and not made, with its turn: it takes a core for as long as it lasts.
+pub(super) struct Asked {
+    turn: Room,
+    published: Arc<Published>,
+    before: World,
+    request: WriteRequest,
+}
+
+impl Asked {
+    /// Reads what is asked about, once it is its turn.
+    pub(super) async fn read(call: Call<PlanQuery, Manifests>) -> Result<(Arc<Api>, Self), Problem> {
+        let Call {
+            api,
+            caller,
+            query,
+            content,
+            ..
+        } = call;
+        let turn = api.admission.plan()?;
+        let resources = content.parse(query.namespace).await?;
+        if resources.is_empty() {
+            return Err(Problem::violation(
+                INPUT,
+                "",
+                Code::Missing,
+                "there is no manifest in it",
+            ));
+        }
+        let request = WriteRequest {
+            wish: Wish::Apply {
+                resources,
+                prune: query.prune,
+            },
+            dry_run: true,
+            dangling: query.dangling,
+            base: None,
+            author: caller.name.to_string(),
+            scope: caller.scope.clone(),
+            message: String::new(),
+            idempotency_key: None,
+        };
+        let asked = Self {
+            turn,
+            published: api.live.published(),
+            before: world_at(&api, query.against).await?,
+            request,
+        };
+        Ok((api, asked))
+    }
+
+    /// Judges it, and makes of it what is wanted, off the runtime's threads.
+    pub(super) async fn judge<T: Send + 'static>(
+        self,
+        make: impl FnOnce(&Proposal) -> Result<T, Vec<Violation>> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let judged = tokio::task::spawn_blocking(move || {
+            // Its turn lasts as long as this does, whether anybody still waits for it or not.
+            let _turn = self.turn;
+            let proposal = Proposal::judge(self.published, self.before, &self.request)?;
+            make(&proposal).map_err(Problem::Violations)
+        });
+        // It only fails to run when the runtime goes down.
+        judged.await.map_err(|_| Problem::Closing)?
+    }
+}
+
 /// Parses the manifests, judges them, and says what would happen.
 pub(super) async fn plan(call: Call<PlanQuery, Manifests>) -> Result<Answer<Json<Plan>>, Problem> {
-    let Call {
-        api,
-        caller,
-        query,
-        content,
-        ..
-    } = call;
-    let turn = api.admission.plan()?;
-    let resources = content.parse(query.namespace).await?;
-    if resources.is_empty() {
-        return Err(Problem::violation(
-            INPUT,
-            "",
-            Code::Missing,
-            "there is no manifest in it",
-        ));
-    }
-    let request = WriteRequest {
-        wish: Wish::Apply {
-            resources,
-            prune: query.prune,
-        },
-        dry_run: true,
-        dangling: query.dangling,
-        base: None,
-        author: caller.name.to_string(),
-        scope: caller.scope.clone(),
-        message: String::new(),
-        idempotency_key: None,
-    };
-    let published = api.live.published();
-    let before = world_at(&api, query.against).await?;
-    let proxies = api.fleet.proxies(&published, Instant::now());
+    let (api, asked) = Asked::read(call).await?;
+    let proxies = api.fleet.proxies(&asked.published, Instant::now());
     let labels = proxies.iter().map(|proxy| &proxy.labels);
     let labels: Vec<Labels> = labels
         .map(|labels| readable(labels.iter().map(|(name, value)| (&**name, &**value))))
         .collect();
     let standing = api.trust.standing();
-    let compared = tokio::task::spawn_blocking(move || {
-        // Its turn lasts as long as this does, whether anybody still waits for it or not.
-        let _turn = turn;
-        let proposal = Proposal::judge(published, before, &request)?;
+    let plan = asked.judge(move |proposal| {
         let signer = standing.as_ref().map(|standing| standing.signer());
-        compare(&proposal, &labels, signer).map_err(Problem::Violations)
+        compare(proposal, &labels, signer)
     });
-    // It only fails to run when the runtime goes down.
-    compared.await.map_err(|_| Problem::Closing)?.map(Into::into)
+    plan.await.map(Into::into)
 }

@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use super::problem::Problem;
 use crate::fleet::{ProxyStatus, Quorum};
+use crate::live::Prune;
 use crate::store::AuditAction;
 
 /// Longest wait for a receipt.
@@ -36,6 +37,7 @@ pub(super) enum Parameter {
     Namespace,
     Prune,
     Quorum,
+    Revision,
     Status,
     Wait,
 }
@@ -210,11 +212,13 @@ pub(super) fn selector(text: &str) -> Result<LabelSelector, ParameterError> {
     text.parse().map_err(ParameterError::Selector)
 }
 
-/// A selector that says something: one that selects everything is a mistake here.
-pub(super) fn narrow_selector(text: &str) -> Result<LabelSelector, ParameterError> {
+/// What is deleted. Everything has to be said: a selector that says nothing is a mistake here.
+pub(super) fn prune(text: &str) -> Result<Prune, ParameterError> {
     match text.trim() {
         "" => Err(ParameterError::Empty),
-        text => selector(text),
+        "*" => Ok(Prune::Namespaces),
+        "*/*" => Ok(Prune::Everything),
+        text => selector(text).map(Prune::Selected),
     }
 }
 
@@ -243,6 +247,7 @@ impl Parameter {
             Self::Namespace => "namespace",
             Self::Prune => "prune",
             Self::Quorum => "quorum",
+            Self::Revision => "revision",
             Self::Status => "status",
             Self::Wait => "wait",
         }
@@ -266,9 +271,10 @@ impl Parameter {
             Self::Message => "Why; kept in the history. At most 4096 bytes.",
             Self::Namespace => "The namespace of manifests that name none; `default` when left out.",
             Self::Prune => {
-                "Also delete what has these labels and is not among the manifests, in every namespace."
+                "Also delete what has these labels and is not among the manifests, in every namespace; with `*` everything that is not, in the namespaces of the manifests, and with `*/*` in all, but for Secrets."
             }
             Self::Quorum => "With `wait`: the share of the live fleet that is enough, 1 when left out.",
+            Self::Revision => "As of this revision instead of the newest one.",
             Self::Status => {
                 "Only proxies of these statuses, such as `behind,refused`; each proxy has one of `current`, `behind`, `refused` and `lost`."
             }
@@ -281,7 +287,7 @@ impl Parameter {
     /// Its JSON Schema.
     pub(super) fn schema(self) -> Value {
         match self {
-            Self::Against | Self::BaseRevision | Self::Before => {
+            Self::Against | Self::BaseRevision | Self::Before | Self::Revision => {
                 json!({"type": "integer", "format": "int64", "minimum": 0})
             }
             Self::Action => json!({"type": "string", "enum": AuditAction::ALL.map(AuditAction::as_str)}),
@@ -346,6 +352,11 @@ mod tests {
             assert_eq!(statuses(text), Err(ParameterError::Status), "{text}");
         }
         assert_eq!(boolean("1"), Err(ParameterError::Boolean));
-        assert_eq!(narrow_selector(" "), Err(ParameterError::Empty));
+        assert_eq!(prune(" "), Err(ParameterError::Empty));
+        assert_eq!(prune("*"), Ok(Prune::Namespaces));
+        assert_eq!(prune("*/*"), Ok(Prune::Everything));
+        for text in ["**", "*/a", "team=*"] {
+            assert!(prune(text).is_err(), "{text}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use super::operation::Call;
 use super::problem::{Missing, Problem};
 use super::query::{self, Fields, Parameter, Query};
 use super::receipts;
-use super::write::{Applied, WriteQuery, write};
+use super::write::{Applied, WriteQuery, write as make};
 use crate::fleet::Receipt;
 use crate::live::ChangeReport;
 use crate::store::{Action, ChangedResource, MAX_PAGE, RevisionRecord};
@@ -110,6 +110,33 @@ pub(super) async fn get(call: Call) -> Result<Answer<Json<RevisionView>>, Proble
     Ok(RevisionView::new(record, usize::MAX, receipt).into())
 }
 
+/// The parameters of a rollback.
+#[derive(Debug)]
+pub(super) struct RollbackQuery {
+    write: WriteQuery,
+    base: Option<Revision>,
+}
+
+impl Query for RollbackQuery {
+    const PARAMETERS: &'static [Parameter] = &[
+        Parameter::BaseRevision,
+        Parameter::DryRun,
+        Parameter::DanglingRefs,
+        Parameter::Message,
+        Parameter::Wait,
+        Parameter::Quorum,
+    ];
+
+    fn read(fields: &Fields) -> Result<Self, Problem> {
+        Ok(Self {
+            write: WriteQuery::read(fields)?,
+            base: fields
+                .get(Parameter::BaseRevision, query::revision)?
+                .map(Revision),
+        })
+    }
+}
+
 /// What a rollback may bring.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -120,14 +147,14 @@ pub(super) struct Rollback {
 
 /// A new revision with the content as of an older one: slot tables and the age of routes included.
 pub(super) async fn rollback(
-    call: Call<WriteQuery, Option<Json<Rollback>>>,
+    call: Call<RollbackQuery, Option<Json<Rollback>>>,
 ) -> Result<Answer<Json<Applied>>, Problem> {
     let Call {
         api,
         caller,
         path,
         headers,
-        mut query,
+        query: RollbackQuery { mut write, base },
         content,
     } = call;
     let revision = path.revision()?;
@@ -137,7 +164,7 @@ pub(super) async fn rollback(
             name: "message".into(),
             reason,
         };
-        query.message = query::message(&message).map_err(refuse)?;
+        write.message = query::message(&message).map_err(refuse)?;
     }
     let turn = api.admission.rebuild().await?;
     let wish = api
@@ -146,7 +173,7 @@ pub(super) async fn rollback(
         .await?
         .ok_or(Missing::Revision(revision))?;
     drop(turn);
-    write(&api, &caller, &headers, query, None, wish)
+    make(&api, &caller, &headers, write, base, wish)
         .await
         .map(Into::into)
 }

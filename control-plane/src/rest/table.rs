@@ -3,8 +3,8 @@
 use super::operation::Method::{Delete, Get, Patch, Post, Put};
 use super::operation::Operation as Op;
 use super::{
-    apply, audit, authority, explain, health, join_tokens, list, openapi, plan, proxies, proxy_labels,
-    receipts, resource, revisions, tokens,
+    apply, audit, authority, diff, explain, export, health, join_tokens, list, openapi, plan, proxies,
+    proxy_labels, receipts, resource, revisions, tokens,
 };
 
 const RESOURCES: &str = "/v1/namespaces/{namespace}/{plural}";
@@ -76,6 +76,20 @@ fn resources() -> Vec<Op> {
             "plan",
             "What manifests would change if they were applied",
             plan::plan,
+        ),
+        Op::new(
+            Post,
+            "/v1/diff",
+            "diff",
+            "What is live and what manifests say, side by side",
+            diff::diff,
+        ),
+        Op::new(
+            Get,
+            "/v1/export/{namespace}",
+            "export",
+            "Everything at one revision as manifests that can be applied again",
+            export::export,
         ),
         Op::new(
             Post,

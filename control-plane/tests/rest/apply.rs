@@ -1,7 +1,7 @@
 //! Many manifests, one revision.
 
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::manifests::{backend, labelled, list, route, shop};
 use crate::server::Server;
@@ -111,6 +111,65 @@ async fn prune_deletes_what_is_selected_and_left_out() {
     let nothing = server.post("/v1/apply?prune=team%3Dshop", &list(&[])).await;
     assert_eq!(nothing.violations(), ["input  missing"]);
     assert_eq!(server.get("/v1/namespaces/default/backends/a").await.status, 200);
+}
+
+fn in_namespace(namespace: &str, name: &str) -> Value {
+    let mut manifest = backend(name, 1);
+    manifest["metadata"]["namespace"] = json!(namespace);
+    manifest
+}
+
+#[tokio::test]
+async fn everything_can_be_pruned_where_the_manifests_are_or_everywhere_but_never_a_secret() {
+    let server = Server::start().await;
+    let secret =
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"a": "b"}});
+    let all = [
+        shop(),
+        vec![secret, in_namespace("other", "a"), in_namespace("third", "b")],
+    ]
+    .concat();
+    server.apply(&all).await;
+    let kept = [backend("web", 8080), in_namespace("other", "new")];
+    let planned = server.post("/v1/plan?prune=*", &list(&kept)).await;
+    let pruned = server.post("/v1/apply?prune=*", &list(&kept)).await;
+    assert_eq!(
+        pruned.changes(),
+        [
+            "web unchanged",
+            "new created",
+            "edge deleted",
+            "shop deleted",
+            "a deleted"
+        ]
+    );
+    assert_eq!(planned.json["changes"], pruned.json["changes"]);
+    let found = async |path: &str| server.get(&format!("/v1/namespaces/{path}")).await.status;
+    assert_eq!(found("default/secrets/s").await, 200);
+    assert_eq!(
+        found("third/backends/b").await,
+        200,
+        "no manifest is in its namespace"
+    );
+
+    let pruned = server.post("/v1/apply?prune=*/*", &list(&kept)).await;
+    assert_eq!(pruned.changes(), ["web unchanged", "new unchanged", "b deleted"]);
+    assert_eq!(found("default/secrets/s").await, 200);
+    for prune in ["*", "*/*"] {
+        let nothing = server.post(&format!("/v1/apply?prune={prune}"), &list(&[])).await;
+        assert_eq!(nothing.violations(), ["input  missing"]);
+    }
+}
+
+#[tokio::test]
+async fn what_was_made_since_the_plan_is_not_pruned() {
+    let server = Server::start().await;
+    let base = server.apply(&[backend("a", 1)]).await;
+    server.apply(&[backend("theirs", 1)]).await;
+    let path = format!("/v1/apply?prune=*&baseRevision={base}");
+    let raced = server.post(&path, &list(&[backend("a", 2)])).await;
+    assert_eq!(raced.status, 409, "{raced:?}");
+    assert_eq!(raced.violations(), ["Backend/default/theirs  conflict"]);
 }
 
 #[tokio::test]

@@ -104,3 +104,23 @@ async fn a_receipt_is_there_for_every_revision_and_for_no_other() {
     );
     assert_eq!(server.get("/v1/revisions/x/receipt").await.status, 404);
 }
+
+#[tokio::test]
+async fn a_rollback_takes_nobody_elses_change_back_that_it_does_not_know_of() {
+    let server = Server::start().await;
+    server.apply(&shop()).await;
+    let ours = server.apply(&[backend("web", 9090)]).await;
+    server.apply(&[backend("theirs", 1)]).await;
+    let back = async |base: u64| {
+        let path = format!("/v1/revisions/1/rollback?baseRevision={base}");
+        server.post(&path, &json!({})).await
+    };
+    let raced = back(ours).await;
+    assert_eq!(raced.status, 409, "{raced:?}");
+    assert_eq!(raced.violations(), ["Backend/default/theirs  conflict"]);
+    assert_eq!(
+        server.get("/v1/namespaces/default/backends/theirs").await.status,
+        200
+    );
+    assert_eq!(back(ours + 1).await.changes().len(), 2);
+}

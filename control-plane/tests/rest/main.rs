@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod apply;
+mod diff;
 mod explain;
+mod export;
 mod fleet;
 mod history;
 mod manifests;

@@ -16,6 +16,7 @@ mod drain;
 mod experiment;
 mod failover;
 mod failures;
+mod files;
 mod filters;
 mod fleet;
 mod framing;

@@ -5,7 +5,8 @@ mod server;
 
 use std::time::Duration;
 
-use reqwest::{Method, RequestBuilder, StatusCode};
+use reqwest::header::HeaderMap;
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -161,25 +162,59 @@ impl Client {
         serde_json::from_value(answer).map_err(|source| self.not_understood(source))
     }
 
+    /// Sends `request` and hands over the answer line by line, each read as JSON, as they come; the headers in
+    /// the end. An answer that breaks off is an error, whatever was handed over before.
+    ///
+    /// # Errors
+    /// When there is no answer, or it is a refusal, or breaks off, or is not JSON; or what `take` says.
+    pub(crate) async fn lines(
+        &self,
+        request: Request<'_>,
+        mut take: impl FnMut(Value) -> Result<(), Failure>,
+    ) -> Result<HeaderMap, Failure> {
+        let mut response = self.accepted(&request).await?;
+        let mut take = |line: &[u8]| {
+            let value = serde_json::from_slice(line).map_err(|source| self.not_understood(source))?;
+            take(value)
+        };
+        let mut rest = Vec::new();
+        while let Some(bytes) = response.chunk().await.map_err(|source| self.no_answer(source))? {
+            rest.extend_from_slice(&bytes);
+            let Some(end) = rest.iter().rposition(|byte| *byte == b'\n') else {
+                continue;
+            };
+            rest[..end].split(|byte| *byte == b'\n').try_for_each(&mut take)?;
+            rest.drain(..=end);
+        }
+        if !rest.is_empty() {
+            take(&rest)?;
+        }
+        Ok(response.headers().clone())
+    }
+
     async fn attempt(&self, request: &Request<'_>) -> Result<Value, Failure> {
-        let response = self
-            .build(request)
-            .send()
-            .await
-            .map_err(|source| self.no_answer(source))?;
+        let response = self.accepted(request).await?;
+        let body = response.text().await.map_err(|source| self.no_answer(source))?;
+        if body.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_str(&body).map_err(|source| self.not_understood(source))
+    }
+
+    /// The answer, if it is none that refuses.
+    async fn accepted(&self, request: &Request<'_>) -> Result<Response, Failure> {
+        let sent = self.build(request).send().await;
+        let response = sent.map_err(|source| self.no_answer(source))?;
         let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
         let body = response.text().await.map_err(|source| self.no_answer(source))?;
         if status == StatusCode::UNAUTHORIZED {
             let (server, given) = (self.server.clone(), self.token.is_some());
             return Err(Failure::Unauthorized { server, given });
         }
-        if !status.is_success() {
-            return Err(Failure::Refused(Problem::read(status.as_u16(), &body)));
-        }
-        if body.is_empty() {
-            return Ok(Value::Null);
-        }
-        serde_json::from_str(&body).map_err(|source| self.not_understood(source))
+        Err(Failure::Refused(Problem::read(status.as_u16(), &body)))
     }
 
     fn build(&self, request: &Request<'_>) -> RequestBuilder {
@@ -302,5 +337,29 @@ mod tests {
         let message = answer.unwrap_err().to_string();
         assert!(message.contains("SLUICE_TOKEN"), "{message}");
         assert!(!message.contains("secret"), "{message}");
+    }
+
+    #[tokio::test]
+    async fn lines_are_handed_over_one_by_one_and_an_answer_that_breaks_off_is_an_error() {
+        let (listener, client) = server().await;
+        let whole = [Some(
+            "200 OK\r\nx-a: 1\r\ncontent-length: 15\r\nconnection: close\r\n\r\n{\"a\":1}\n{\"a\":2}",
+        )];
+        let mut taken = Vec::new();
+        let take = |line: Value| {
+            taken.push(line["a"].clone());
+            Ok(())
+        };
+        let (_, headers) = tokio::join!(serve(listener, &whole), client.lines(Request::get(&["x"]), take));
+        assert_eq!(headers.unwrap()["x-a"], "1");
+        assert_eq!(taken, [1, 2]);
+
+        let (listener, client) = server().await;
+        let broken = [Some(
+            "200 OK\r\ncontent-length: 99\r\nconnection: close\r\n\r\n{\"a\":1}\n",
+        )];
+        let read = client.lines(Request::get(&["x"]), |_| Ok(()));
+        let (_, answer) = tokio::join!(serve(listener, &broken), read);
+        assert!(matches!(answer, Err(Failure::Lost { .. })), "{answer:?}");
     }
 }

@@ -8,7 +8,7 @@ use sluice_intent::Namespace;
 use crate::client::{Client, Request};
 use crate::command::written;
 use crate::failure::Failure;
-use crate::options::{Files, Scope, WaitOptions};
+use crate::options::{Files, Prune, Scope, WaitOptions};
 use crate::outcome::Outcome;
 use crate::source::Sources;
 
@@ -25,9 +25,8 @@ pub(crate) struct Options {
     dry_run: bool,
     #[command(flatten)]
     wait: WaitOptions,
-    /// Also delete what has these labels and is not among the manifests
-    #[arg(long, value_name = "SELECTOR")]
-    prune: Option<String>,
+    #[command(flatten)]
+    prune: Prune,
     /// Fail if a touched resource has changed after this revision
     #[arg(long, value_name = "REVISION")]
     base_revision: Option<u64>,
@@ -54,10 +53,10 @@ pub(crate) enum DanglingRefs {
 /// # Errors
 /// When a file cannot be read, or the control plane refuses or does not answer.
 pub(crate) async fn run(client: &Client, scope: &Scope, options: &Options) -> Result<Outcome, Failure> {
-    let sources = Sources::read(&options.files.filenames)?;
+    let sources = options.files.read(&options.prune)?;
     let request = Request::new(Method::POST, &PATH)
         .query_if("dryRun", options.dry_run.then_some(true))
-        .query_if("prune", options.prune.as_deref())
+        .query_if("prune", options.prune.parameter())
         .query_if("baseRevision", options.base_revision)
         .query_if("message", options.message.as_deref())
         .query_if("danglingRefs", options.dangling_refs.parameter());

@@ -9,7 +9,7 @@ use sluice_intent::{Format, parse};
 use crate::client::{Problem, Violation};
 use crate::failure::Failure;
 use crate::manifest::Manifest;
-use crate::options::{Files, Scope};
+use crate::options::{Files, Prune, Scope};
 use crate::outcome::Outcome;
 use crate::print;
 use crate::source::Sources;
@@ -31,7 +31,7 @@ pub(crate) struct Options {
 /// # Errors
 /// When a file cannot be read.
 pub(crate) fn run(scope: &Scope, options: &Options) -> Result<Outcome, Failure> {
-    let sources = Sources::read(&options.files.filenames)?;
+    let sources = options.files.read(&Prune::default())?;
     let namespace = scope.namespace.as_str();
     let found = match parse(&sources.body(), Format::Yaml, namespace) {
         Ok(resources) => lint(resources, clock::since_1970()),

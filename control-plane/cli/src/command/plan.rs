@@ -11,10 +11,9 @@ use serde_json::Value;
 use crate::client::{Client, Request};
 use crate::command::apply::{self, DanglingRefs};
 use crate::failure::Failure;
-use crate::options::{Files, Format, Scope};
+use crate::options::{Files, Format, Prune, Scope};
 use crate::outcome::Outcome;
 use crate::print;
-use crate::source::Sources;
 
 /// What to plan.
 #[derive(Debug, Args)]
@@ -24,9 +23,8 @@ pub(crate) struct Options {
     /// Compare with this revision instead of the newest one
     #[arg(long, value_name = "REVISION")]
     against: Option<u64>,
-    /// As if everything with these labels that is not among the manifests were deleted
-    #[arg(long, value_name = "SELECTOR")]
-    prune: Option<String>,
+    #[command(flatten)]
+    prune: Prune,
     /// What to do about references to what does not exist
     #[arg(long, value_enum, default_value_t)]
     dangling_refs: DanglingRefs,
@@ -37,10 +35,10 @@ pub(crate) struct Options {
 /// # Errors
 /// When a file cannot be read, or the control plane refuses the manifests or does not answer.
 pub(crate) async fn run(client: &Client, scope: &Scope, options: &Options) -> Result<Outcome, Failure> {
-    let sources = Sources::read(&options.files.filenames)?;
+    let sources = options.files.read(&options.prune)?;
     let request = Request::new(Method::POST, &["v1", "plan"])
         .query_if("against", options.against)
-        .query_if("prune", options.prune.as_deref())
+        .query_if("prune", options.prune.parameter())
         .query_if("danglingRefs", options.dangling_refs.parameter());
     let answer = apply::send(client, request, &sources, &scope.namespace).await?;
     match scope.output {

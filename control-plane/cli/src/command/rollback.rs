@@ -17,6 +17,9 @@ pub(crate) struct Options {
     revision: u64,
     #[command(flatten)]
     wait: WaitOptions,
+    /// Fail if anything that it would change has changed after this revision
+    #[arg(long, value_name = "REVISION")]
+    base_revision: Option<u64>,
     /// Why; kept in the history
     #[arg(short, long)]
     message: Option<String>,
@@ -30,6 +33,7 @@ pub(crate) async fn run(client: &Client, scope: &Scope, options: &Options) -> Re
     let revision = options.revision.to_string();
     let path = ["v1", "revisions", &revision, "rollback"];
     let request = Request::new(Method::POST, &path)
+        .query_if("baseRevision", options.base_revision)
         .query_if("message", options.message.as_deref())
         .idempotent();
     let answer = client.send(request).await?;

@@ -21,7 +21,7 @@ use crate::client::{Client, Violation};
 use crate::command::apply;
 use crate::failure::Failure;
 use crate::options::Cli;
-use crate::source::Sources;
+use crate::source::{Depth, Sources};
 
 /// How long proxies may take to run what is applied.
 const READY: Duration = Duration::from_secs(30);
@@ -83,7 +83,7 @@ impl Site {
             false => start_example(control, &client, &self.samples, &self.shutdown).await?,
         };
         if !options.filenames.is_empty() {
-            let sources = Sources::read(&options.filenames)?;
+            let sources = Sources::read(&options.filenames, Depth::Directory)?;
             apply::plain(&client, &sources, &cli.scope.namespace, "sluice dev -f").await?;
         }
         for number in 1..=options.proxies {

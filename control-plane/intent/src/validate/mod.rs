@@ -15,11 +15,13 @@ mod tls;
 mod traffic_policy;
 
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::hash::Hash;
 
 use sluice_model::Code;
 
 pub(crate) use self::regexes::Regexes;
+use crate::carried_slots::CARRIED_SLOTS;
 use crate::gateway::PROXY_SELECTOR;
 use crate::meta::Annotations;
 use crate::report::Report;
@@ -30,6 +32,8 @@ pub(crate) fn validate(resource: &Resource, regexes: &mut Regexes, report: &mut 
     let bytes: usize = resource
         .annotations
         .iter()
+        // The server's own, with a bound of its own.
+        .filter(|(key, _)| *key != CARRIED_SLOTS)
         .map(|(key, value)| key.len() + value.len())
         .sum();
     if bytes > Annotations::MAX_BYTES {
@@ -42,6 +46,7 @@ pub(crate) fn validate(resource: &Resource, regexes: &mut Regexes, report: &mut 
         });
     }
     check_proxy_selector(resource, report);
+    check_carried_slots(resource, report);
     if let Spec::Secret(spec) = &resource.spec {
         return secret::validate(spec, &resource.annotations, report);
     }
@@ -63,18 +68,37 @@ fn check_proxy_selector(resource: &Resource, report: &mut Report<'_>) {
     if resource.annotations.get(PROXY_SELECTOR).is_none() {
         return;
     }
-    let refusal = match (&resource.spec, resource.proxy_selector()) {
-        (Spec::Gateway(_), Ok(_)) => return,
-        (Spec::Gateway(_), Err(error)) => (Code::Invalid, error.to_string()),
+    match (&resource.spec, resource.proxy_selector()) {
+        (Spec::Gateway(_), Ok(_)) => {}
+        (Spec::Gateway(_), Err(error)) => {
+            refuse_annotation(PROXY_SELECTOR, Code::Invalid, error, report);
+        }
         _ => {
             let message = "goes with Gateways only: what hangs on a Gateway goes where that goes";
-            (Code::Conflict, message.to_owned())
+            refuse_annotation(PROXY_SELECTOR, Code::Conflict, message, report);
         }
-    };
+    }
+}
+
+fn check_carried_slots(resource: &Resource, report: &mut Report<'_>) {
+    if resource.annotations.get(CARRIED_SLOTS).is_none() {
+        return;
+    }
+    match (&resource.spec, resource.carried_slots()) {
+        (Spec::Experiment(_), Ok(_)) => {}
+        (Spec::Experiment(_), Err(error)) => refuse_annotation(CARRIED_SLOTS, Code::Invalid, error, report),
+        _ => refuse_annotation(
+            CARRIED_SLOTS,
+            Code::Conflict,
+            "goes with Experiments only",
+            report,
+        ),
+    }
+}
+
+fn refuse_annotation(name: &str, code: Code, message: impl Display, report: &mut Report<'_>) {
     report.field("metadata", |report| {
-        report.field("annotations", |report| {
-            report.add_in(PROXY_SELECTOR, refusal.0, refusal.1);
-        });
+        report.field("annotations", |report| report.add_in(name, code, message));
     });
 }
 

@@ -126,3 +126,31 @@ fn a_gateway_is_for_proxies_that_a_selector_names() {
         &[r#"Backend/default/a metadata.annotations["sluice.dev/proxy-selector"] conflict"#],
     )]);
 }
+
+#[test]
+fn a_slot_table_goes_with_experiments_and_is_whole() {
+    let experiment = |slots: &str| {
+        violations(&format!(
+            "{{apiVersion: sluice.dev/v1, kind: Experiment, \
+             metadata: {{name: a, annotations: {{sluice.dev/slots: '{slots}', note: {}}}}}, \
+             spec: {{targetRefs: [{{kind: HTTPRoute, name: r}}], unit: {{cookie: c}}, \
+             variants: [{{name: v, share: 100, backendRefs: [{{name: b}}]}}]}}}}",
+            "x".repeat(262_100)
+        ))
+    };
+    let whole = r#"{"salt":"default/a/1","variants":["v","gone"],"runs":[9000,0,1000,1]}"#;
+    assert_eq!(experiment(whole), [""; 0], "beside as many notes as there may be");
+    let refused = [r#"Experiment/default/a metadata.annotations["sluice.dev/slots"] invalid"#];
+    for wrong in [
+        "",
+        "{}",
+        &whole.replace("9000", "8000"),
+        &whole.replace("1]", "2]"),
+    ] {
+        assert_eq!(experiment(wrong), refused, "{wrong}");
+    }
+    check_heads(&[(
+        "apiVersion: sluice.dev/v1, kind: Backend, metadata: {name: a, annotations: {sluice.dev/slots: ''}}",
+        &[r#"Backend/default/a metadata.annotations["sluice.dev/slots"] conflict"#],
+    )]);
+}

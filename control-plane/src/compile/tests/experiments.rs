@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::super::Intent;
 use super::*;
 
@@ -150,4 +152,68 @@ fn slot_tables_of_stored_manifests_have_to_fit() {
         BTreeMap::from([("v", &view["metadata"]["resourceVersion"])])["v"],
         "2"
     );
+}
+
+/// A site where the experiment has come a long way: its table is not what its shares alone would give.
+fn travelled() -> Site {
+    let mut site = Site::shop();
+    let three =
+        |a: f64, b: f64, c: f64| experiment("exp", "", &[("x", a, "a"), ("y", b, "b"), ("z", c, "a")]);
+    for (a, b, c) in [(40.0, 30.0, 30.0), (30.0, 30.0, 40.0)] {
+        site.apply(&three(a, b, c)).unwrap();
+    }
+    assert_ne!(runs(&site), [3000, 0, 3000, 1, 4000, 2]);
+    site
+}
+
+fn exported(site: &Site) -> Value {
+    let id = "Experiment/default/exp".parse().unwrap();
+    site.world.get(&id).unwrap().to_export()
+}
+
+#[test]
+fn an_exported_experiment_has_the_same_owners_elsewhere_and_goes_on_from_there() {
+    let (mut here, mut there) = (travelled(), Site::shop());
+    let manifest = exported(&here);
+    there.apply(&manifest.to_string()).unwrap();
+    let body = |site: &Site| site.body::<v1::Experiment>("experiment/default/exp");
+    assert_eq!(body(&there), body(&here));
+    assert_eq!(exported(&there), manifest);
+    let stored = |site: &Site| {
+        let id = "Experiment/default/exp".parse().unwrap();
+        site.world.get(&id).unwrap().to_stored().manifest
+    };
+    assert_eq!(stored(&there), stored(&here), "nothing is kept of how it came");
+
+    // At home it says nothing new.
+    let changed = here.attempt(puts(&manifest.to_string()), DanglingRefs::Refuse);
+    assert!(changed.unwrap().is_empty());
+
+    // Shares that were edited in the file move the fewest from the table beside them.
+    let mut edited = manifest;
+    for variant in [0, 2] {
+        edited["spec"]["variants"][variant]["share"] = 35.into();
+    }
+    let mut third = Site::shop();
+    third.apply(&edited.to_string()).unwrap();
+    here.apply(&edited.to_string()).unwrap();
+    assert_eq!(body(&third), body(&here));
+}
+
+#[test]
+fn a_table_that_is_brought_along_moves_nobody_where_the_experiment_is_live() {
+    let (here, mut there) = (travelled(), Site::shop());
+    let mut manifest = exported(&here);
+    let fresh = experiment("exp", "", &[("x", 30.0, "a"), ("y", 30.0, "b"), ("z", 40.0, "a")]);
+    there.apply(&fresh).unwrap();
+    let before = runs(&there);
+    assert!(
+        there
+            .attempt(puts(&manifest.to_string()), DanglingRefs::Refuse)
+            .unwrap()
+            .is_empty()
+    );
+    manifest["metadata"]["labels"] = serde_json::json!({"a": "b"});
+    there.apply(&manifest.to_string()).unwrap();
+    assert_eq!(runs(&there), before);
 }
