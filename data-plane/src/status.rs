@@ -39,8 +39,7 @@ pub struct BoundListener {
 pub struct ControlLink {
     /// The address it was reached at.
     pub address: String,
-    /// Counts streams, and reports that a stream did not take: while it stays the same the control plane
-    /// was told all that was reported.
+    /// Counts streams: while it stays the same the control plane was told all that was reported.
     pub telling: u64,
     /// How often it wants reports.
     pub report_interval: Duration,

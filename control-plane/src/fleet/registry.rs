@@ -297,14 +297,17 @@ impl Fleet {
     }
 
     /// Whether there are proxies without a stream, or replicas that say nothing: their leases run out
-    /// by themselves, which those who wait have to be told of.
+    /// by themselves, which those who wait have to be told of. What a proxy reported goes with its lease.
     pub(super) fn has_broken(&self, now: Instant) -> bool {
         let mut known = self.lock();
-        let away = |member: &Member| member.broken.map(|broken| now.saturating_duration_since(broken));
         let (mut broken, mut lost) = (false, false);
-        for away in known.members.values().filter_map(away) {
+        for member in known.members.values_mut() {
+            let Some(since) = member.broken else { continue };
             broken = true;
-            lost |= (LEASE..LEASE + JUST).contains(&away);
+            lost |= (LEASE..LEASE + JUST).contains(&now.saturating_duration_since(since));
+            if !member.is_live(now) {
+                member.telemetry.clear();
+            }
         }
         if lost {
             known.unsaid.standing();

@@ -145,11 +145,14 @@ impl Stream {
                         },
                     }
                 }
-                heard = inbound.message() => match self.heard(heard, &cut).await {
-                    Ok(Some(event)) => event,
-                    Ok(None) => continue,
-                    Err(Ended) => break,
-                },
+                heard = inbound.message() => {
+                    late = 0;
+                    match self.heard(heard, &cut).await {
+                        Ok(Some(event)) => event,
+                        Ok(None) => continue,
+                        Err(Ended) => break,
+                    }
+                }
                 changed = self.published.changed() => match changed {
                     Ok(()) => Event::Published(Arc::clone(&self.published.borrow_and_update())),
                     Err(_) => break,

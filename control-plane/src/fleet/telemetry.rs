@@ -1,5 +1,5 @@
 //! What one proxy reports: how its endpoints fare, on the stream that it has now, and traffic by rule and
-//! variant, since its process connected. In memory, bounded for each proxy and for all of them together.
+//! variant, since its process connected, until its lease is over. In memory, bounded for each proxy and for all of them together.
 
 use std::collections::BTreeMap;
 
@@ -139,6 +139,14 @@ impl Telemetry {
             dropped_log_lines: 0,
             refused: 0,
         }
+    }
+
+    /// Endpoints and traffic are not known any more; their room is for others.
+    pub(super) fn clear(&mut self) {
+        self.endpoints.clear();
+        self.traffic.clear();
+        self.share.give_back(usize::MAX);
+        self.refused = 0;
     }
 
     /// Adds one report.

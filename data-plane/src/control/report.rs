@@ -34,8 +34,8 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
-    /// Reports as often as the control plane wants it. Of a report that cannot be sent, health is told anew in the
-    /// next one; what it counted is missed.
+    /// Reports as often as the control plane wants it. While there is no room for a report, its sums and its
+    /// health go into a later one.
     pub(super) async fn run(self) {
         let mut health = HealthNews::default();
         let mut telling = 0;
@@ -53,7 +53,7 @@ impl Reporter {
                 && let Ok(permit) = self.reports.try_reserve()
             {
                 if telling != link.telling {
-                    // A control plane that has just come knows nothing, another one missed something.
+                    // A control plane that has just come knows nothing.
                     telling = link.telling;
                     health.start_over();
                 }

@@ -66,17 +66,31 @@ pub(crate) async fn run(
     };
     while !leave.is_cancelled() {
         let wake = task.machine.wake_at().map(|at| instant(clock, at));
+        let outbound = task.link.outbound();
         let event = tokio::select! {
             () = leave.cancelled() => break,
             event = task.link.next() => event,
             Some(outcome) = channels.outcomes.recv() => Event::Built(outcome),
-            Some(report) = channels.reports.recv() => Event::Report(report),
+            Some(report) = next_report(outbound, &mut channels.reports) => Event::Report(report),
             () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => Event::Time,
         };
         task.handle(event, &channels).await;
     }
     task.handle(Event::Leave, &channels).await;
     task.link.close().await;
+}
+
+/// The next of `reports` once the stream has room for it. Until then what the proxy counts goes into a later
+/// report, and nothing is missed; without a stream there is nobody to miss it. Cancel-safe.
+async fn next_report(
+    outbound: Option<mpsc::Sender<v1::ProxyMessage>>,
+    reports: &mut mpsc::Receiver<v1::Report>,
+) -> Option<v1::Report> {
+    if let Some(outbound) = outbound {
+        // Only this task sends, so the room stays; a stream that ended is told of by what it says next.
+        let _ = outbound.reserve().await;
+    }
+    reports.recv().await
 }
 
 fn instant(clock: Clock, at: Millis) -> Instant {
@@ -95,16 +109,6 @@ enum Link {
         outbound: mpsc::Sender<v1::ProxyMessage>,
         inbound: Inbound,
     },
-}
-
-/// What became of a message.
-#[derive(Debug, PartialEq, Eq)]
-enum Sent {
-    Taken,
-    /// There was no room for a report, and the stream goes on.
-    Missed,
-    /// There is no stream any more.
-    Down,
 }
 
 struct Task {
@@ -145,16 +149,7 @@ impl Task {
         match action {
             Action::Connect(address) => self.connect(address, &channels.credentials),
             Action::Disconnect => self.link = Link::Down,
-            Action::Send(body) => {
-                if self.link.send(body) == Sent::Missed {
-                    self.telling += 1;
-                    channels.status.send_modify(|status| {
-                        if let Some(link) = &mut status.control {
-                            link.telling = self.telling;
-                        }
-                    });
-                }
-            }
+            Action::Send(body) => self.link.send(body),
             Action::Build(update) => {
                 // Gone only when the proxy stops, and then nobody waits for the answer.
                 let verifiers = self.verifiers.clone();
@@ -248,19 +243,22 @@ impl Link {
         }
     }
 
+    /// What the stream's messages are put into.
+    fn outbound(&self) -> Option<mpsc::Sender<v1::ProxyMessage>> {
+        match self {
+            Self::Up { outbound, .. } => Some(outbound.clone()),
+            Self::Down | Self::Connecting(..) => None,
+        }
+    }
+
     /// Sends; a peer that takes nothing is as good as gone, and its keep-alive will tell.
-    fn send(&mut self, body: Body) -> Sent {
-        let Self::Up { outbound, .. } = self else {
-            return Sent::Down;
-        };
-        let report = matches!(body, Body::Report(_));
-        match outbound.try_send(v1::ProxyMessage { body: Some(body) }) {
-            Ok(()) => Sent::Taken,
-            Err(_) if report => Sent::Missed,
-            Err(_) => {
-                *self = Self::Down;
-                Sent::Down
-            }
+    fn send(&mut self, body: Body) {
+        if let Self::Up { outbound, .. } = self
+            && outbound
+                .try_send(v1::ProxyMessage { body: Some(body) })
+                .is_err()
+        {
+            *self = Self::Down;
         }
     }
 
@@ -365,20 +363,40 @@ mod tests {
         assert!(matches!(next[..], [Action::Connect(0)]), "{next:?}");
     }
 
-    #[test]
-    fn a_report_that_finds_no_room_is_missed_and_anything_else_ends_the_stream() {
+    #[tokio::test]
+    async fn reports_wait_for_room_in_the_stream() {
         let (outbound, mut messages) = mpsc::channel(1);
         let mut link = Link::Up {
             address: 0,
             outbound,
             inbound: Box::pin(stream::pending()),
         };
-        let report = || Body::Report(v1::Report::default());
-        assert_eq!(link.send(report()), Sent::Taken);
-        assert_eq!(link.send(report()), Sent::Missed);
-        assert_eq!(messages.try_recv().unwrap().body, Some(report()));
-        assert_eq!(link.send(report()), Sent::Taken);
-        assert_eq!(link.send(Body::Ack(v1::Ack::default())), Sent::Down);
-        assert_eq!(link.send(report()), Sent::Down);
+        let (tell, mut reports) = mpsc::channel(2);
+        for interval_ms in [1, 2] {
+            let report = v1::Report {
+                interval_ms,
+                ..Default::default()
+            };
+            tell.try_send(report).unwrap();
+        }
+        let first = next_report(link.outbound(), &mut reports).await.unwrap();
+        link.send(Body::Report(first));
+        let no_room = next_report(link.outbound(), &mut reports).now_or_never();
+        assert_eq!(no_room, None, "a report was taken that cannot be sent");
+        assert!(messages.recv().await.is_some(), "the first one arrives");
+        let second = next_report(link.outbound(), &mut reports).await.unwrap();
+        assert_eq!(second.interval_ms, 2);
+        link.send(Body::Report(second));
+        assert!(matches!(link, Link::Up { .. }), "both went over the one stream");
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_takes_no_acknowledgement_is_down_and_reports_then_go_nowhere() {
+        let mut link = deaf();
+        link.send(Body::Ack(v1::Ack::default()));
+        assert!(matches!(link, Link::Down));
+        let (tell, mut reports) = mpsc::channel(1);
+        tell.try_send(v1::Report::default()).unwrap();
+        assert!(next_report(link.outbound(), &mut reports).await.is_some());
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::Parser as _;
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     sluice_tests::swarm::run(sluice_tests::swarm::Options::parse()).await
 }

@@ -1,5 +1,6 @@
 //! The members of a swarm together.
 
+use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,7 +10,8 @@ use std::time::Duration;
 use anyhow::ensure;
 use sluice_core::{Snapshot, Update};
 use sluice_model::HistoryId;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::AbortHandle;
 
 use super::board::Board;
 use super::builds::Builds;
@@ -18,13 +20,18 @@ use super::member::{Manner, Member};
 use crate::eventually::eventually;
 use crate::fake_proxy::FakeProxy;
 
-/// Members of one process, numbered in the order in which they came. Dropping it ends them all.
+/// Threads of a crowd.
+const THREADS: usize = 2;
+
+/// Members of one process, numbered in the order in which they came. Dropping it ends them all. They
+/// run on threads of their own: whoever measures them does not stand in a queue behind ten thousand.
 #[derive(Debug)]
 pub struct Crowd {
+    /// There until it is dropped.
+    threads: Option<Runtime>,
     control: SocketAddr,
     board: Arc<Board>,
     builds: Arc<Builds>,
-    tasks: JoinSet<()>,
     members: Vec<AbortHandle>,
 }
 
@@ -43,14 +50,21 @@ pub struct Traffic {
 
 impl Crowd {
     /// An empty crowd around the control plane at `control`.
-    pub fn new(control: SocketAddr) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// When its threads cannot be started.
+    pub fn new(control: SocketAddr) -> io::Result<Self> {
+        let threads = Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .enable_all()
+            .build()?;
+        Ok(Self {
+            threads: Some(threads),
             control,
             board: Arc::default(),
             builds: Arc::default(),
-            tasks: JoinSet::new(),
             members: Vec::new(),
-        }
+        })
     }
 
     /// What a proxy holds that has everything the control plane has now.
@@ -71,6 +85,7 @@ impl Crowd {
     /// Adds `count` members that hold `held`; their numbers.
     pub fn join(&mut self, count: usize, manner: Manner, held: Option<&Arc<Snapshot>>) -> Range<usize> {
         let numbers = self.members.len()..self.members.len() + count;
+        let threads = self.threads.as_ref().map(Runtime::handle);
         for number in numbers.clone() {
             let member = Member {
                 number,
@@ -81,8 +96,8 @@ impl Crowd {
                 builds: Arc::clone(&self.builds),
                 health: Health::new(manner.turns()),
             };
-            let member = self.tasks.spawn(member.run());
-            self.members.push(member);
+            let member = threads.map(|threads| threads.spawn(member.run()).abort_handle());
+            self.members.extend(member);
         }
         numbers
     }
@@ -149,6 +164,15 @@ impl Crowd {
     /// When an update that came did not read, verify or apply.
     pub fn sound(&self) -> anyhow::Result<()> {
         self.board.faults().map_err(anyhow::Error::msg)
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        // Waiting for the threads would block whoever drops it, which may be a task.
+        if let Some(threads) = self.threads.take() {
+            threads.shutdown_background();
+        }
     }
 }
 

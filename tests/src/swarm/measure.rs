@@ -41,7 +41,7 @@ pub(super) async fn measure(options: &Options) -> anyhow::Result<Report> {
     let streams = options.streams as usize;
     let mut stage = Stage::start(options.routes as usize).await?;
     let alone_bytes = stage.resident_bytes()?;
-    let mut crowd = Crowd::new(stage.control.grpc);
+    let mut crowd = Crowd::new(stage.control.grpc)?;
     let newest = crowd.newest().await?;
     let joining = Instant::now();
     let ailing = streams * options.ailing as usize / 100;

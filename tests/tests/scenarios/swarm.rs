@@ -27,7 +27,7 @@ async fn change(stage: &mut Stage, count: usize) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_weight_costs_each_proxy_a_few_hundred_bytes_and_is_acknowledged_by_all() {
     let mut stage = Stage::start(1_000).await.unwrap();
-    let mut crowd = Crowd::new(stage.control.grpc);
+    let mut crowd = Crowd::new(stage.control.grpc).unwrap();
     let newest = crowd.newest().await.unwrap();
     let all = crowd.join(200, Manner::Prompt, Some(&newest));
     crowd.all_welcomed(200, SOON).await.unwrap();
@@ -45,7 +45,7 @@ async fn a_weight_costs_each_proxy_a_few_hundred_bytes_and_is_acknowledged_by_al
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_deaf_refusing_and_flapping_members_hold_up_nobody_and_all_that_can_end_on_the_newest() {
     let mut stage = Stage::start(200).await.unwrap();
-    let mut crowd = Crowd::new(stage.control.grpc);
+    let mut crowd = Crowd::new(stage.control.grpc).unwrap();
     let old = crowd.newest().await.unwrap();
     change(&mut stage, MANY).await;
     let newest = crowd.newest().await.unwrap();
@@ -75,7 +75,7 @@ async fn slow_deaf_refusing_and_flapping_members_hold_up_nobody_and_all_that_can
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_restart_all_come_back_for_the_difference_only() {
     let mut stage = Stage::start(200).await.unwrap();
-    let mut crowd = Crowd::new(stage.control.grpc);
+    let mut crowd = Crowd::new(stage.control.grpc).unwrap();
     let old = crowd.newest().await.unwrap();
     let held = change(&mut stage, MANY).await;
     let newest = crowd.newest().await.unwrap();
@@ -108,7 +108,7 @@ async fn of_endpoints_that_come_go_and_flap_only_what_is_wrong_now_is_kept() {
     let mut stage = Stage::start(10).await.unwrap();
     // Those of the two Backends that never move, too.
     let there = MOVING + 2;
-    let mut crowd = Crowd::new(stage.control.grpc);
+    let mut crowd = Crowd::new(stage.control.grpc).unwrap();
     let newest = crowd.newest().await.unwrap();
     let failing = crowd.join(EACH, Manner::Ailing(Duration::from_secs(3_600)), Some(&newest));
     let flapping = crowd.join(EACH, Manner::Ailing(Duration::from_millis(700)), Some(&newest));
@@ -166,7 +166,7 @@ async fn of_endpoints_that_come_go_and_flap_only_what_is_wrong_now_is_kept() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn newcomers_get_everything_beside_others_that_take_nothing_for_longer_than_they_are_waited_for() {
     let mut stage = Stage::start(200).await.unwrap();
-    let mut crowd = Crowd::new(stage.control.grpc);
+    let mut crowd = Crowd::new(stage.control.grpc).unwrap();
     let newest = crowd.newest().await.unwrap();
     // Each is sent everything, keeps its connection alive, and says nothing.
     crowd.join(40, Manner::Stuck, None);

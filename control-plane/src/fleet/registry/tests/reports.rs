@@ -65,6 +65,35 @@ fn what_a_proxy_said_of_its_endpoints_goes_with_its_stream_and_with_itself() {
 }
 
 #[test]
+fn what_a_lost_proxy_reported_gives_its_room_back() {
+    let mut site = Site::start();
+    let proxy = site.join("a", 1, None).unwrap();
+    let traffic = v1::RouteTraffic {
+        rule: "rule/a/b/c".into(),
+        requests: 1,
+        ..v1::RouteTraffic::default()
+    };
+    let report = v1::Report {
+        traffic: vec![traffic],
+        ..v1::Report::default()
+    };
+    site.fleet.reported(proxy.stream, report);
+    let taken = |site: &Site| {
+        let census = site.fleet.census(&site.stage.published, site.stage.now);
+        census.rooms.traffic.taken()
+    };
+    let kept = taken(&site);
+    assert!(kept > 0);
+    site.fleet.disconnected(proxy.stream, site.stage.now);
+    site.stage.wait(LEASE.saturating_sub(Duration::from_millis(1)));
+    assert!(site.fleet.has_broken(site.stage.now));
+    assert_eq!(taken(&site), kept, "it may come back");
+    site.wait(1);
+    assert!(site.fleet.has_broken(site.stage.now));
+    assert_eq!(taken(&site), 0);
+}
+
+#[test]
 fn a_proxy_of_which_not_all_is_kept_carries_a_warning() {
     let site = Site::start();
     let proxy = site.join("a", 1, None).unwrap();
