@@ -18,4 +18,5 @@ pub mod trust;
 pub use control::{Config, Control, MAX_STREAMS, Running, StartError};
 pub use descriptors::raise_descriptor_limit;
 pub use live::TICKET_ROTATION;
+pub use sluice_core::{Tally, TallyBounds};
 pub use trust::CERTIFICATE_LIFETIME;

@@ -8,6 +8,7 @@ mod command;
 mod dev;
 mod failure;
 mod listing;
+mod log;
 mod manifest;
 mod options;
 mod outcome;
@@ -65,6 +66,7 @@ async fn run_client(cli: &Cli, command: &ClientCommand) -> Result<Outcome, Failu
         ClientCommand::Describe(options) => command::describe::run(client, scope, options).await,
         ClientCommand::Lint(options) => command::lint::run(scope, options),
         ClientCommand::Plan(options) => command::plan::run(client, scope, options).await,
+        ClientCommand::Replay(options) => command::replay::run(client, scope, options).await,
         ClientCommand::Audit(options) => command::audit::run(client, scope, options).await,
         ClientCommand::Export(options) => command::export::run(client, scope, options).await,
         ClientCommand::History(options) => command::history::run(client, scope, options).await,

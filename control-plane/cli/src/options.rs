@@ -137,6 +137,8 @@ pub(crate) enum ClientCommand {
     Plan(command::plan::Options),
     /// Show how manifests differ from what is live: exit code 0 without a difference, 1 with one, 2 if it cannot be told
     Diff(command::diff::Options),
+    /// Say what manifests would do to requests that were made: which part of them is answered by another
+    Replay(command::replay::Options),
     /// Say what is wrong with manifests and what is probably not meant, without a control plane
     Lint(command::lint::Options),
     /// Write everything that is live as manifests: files in a directory, or one stream

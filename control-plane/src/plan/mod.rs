@@ -3,6 +3,7 @@
 //! The worlds before and after are compiled by the code that compiles live ones, and compared by the code
 //! that routes live requests ([`sluice_core::diff`]), so what is predicted is what happens.
 
+mod replay;
 mod schema;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,8 @@ use sluice_intent::{Kind, Labels};
 use sluice_model::Violation;
 use sluice_tls::Signer;
 use tokio::time::Instant;
+
+pub use replay::{Feed, Malformed, TrafficReplay, replay};
 
 use crate::compile::{ViewKey, World};
 use crate::fleet::push_bytes;
@@ -143,7 +146,6 @@ fn view(
         true => 0,
         false => push_bytes(&version(worlds[0], &before), &version(worlds[1], &after), signer),
     };
-    let selectors = |key: &ViewKey| key.selectors().iter().map(ToString::to_string).collect();
     Ok(ViewPlan {
         selectors: selectors(&keys[0]),
         selectors_after: selectors(&keys[1]),
@@ -151,6 +153,11 @@ fn view(
         push_bytes: push as u64,
         requests: diff(&before, &after, bounds),
     })
+}
+
+/// The selectors that make a view, as they are written.
+fn selectors(key: &ViewKey) -> Vec<String> {
+    key.selectors().iter().map(ToString::to_string).collect()
 }
 
 /// What each of so many views may cost, so that all of them together cost what one may.

@@ -59,11 +59,107 @@ impl JsonSchema for Requests {
     }
 }
 
-fn class() -> Schema {
-    let facets = [
+/// A [`sluice_core::diff::replay::Replayed`].
+pub(super) struct Traffic;
+
+impl JsonSchema for Traffic {
+    fn schema_name() -> Cow<'static, str> {
+        "ReplayedTraffic".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "description": "How many of the requests change, and in which way. Percentages are of those that were judged.",
+            "required": [
+                "requests", "keys", "judged", "changed", "target", "targetPercent", "status", "statusPercent",
+                "other", "otherPercent", "classes", "classCount", "notJudged", "assumed", "assumedRequests"
+            ],
+            "properties": {
+                "requests": {"type": "integer", "description": "All that could be read."},
+                "keys": {"type": "integer", "description": "Kinds of requests."},
+                "judged": {"type": "integer", "description": "Of which enough is known."},
+                "changed": {"type": "integer", "description": "Whose outcome is another in anything."},
+                "target": {
+                    "type": "number",
+                    "description": "Answered by another backend, with another redirect or status; of a split or an experiment as many as its change moves."
+                },
+                "targetPercent": {"type": "number"},
+                "status": {"type": "integer", "description": "Of these: failing then, or now."},
+                "statusPercent": {"type": "number"},
+                "other": {"type": "integer", "description": "Answered by the same, and different in something else."},
+                "otherPercent": {"type": "number"},
+                "classes": {
+                    "type": "array",
+                    "items": traffic_class(),
+                    "description": "At most 1000: what fails from now on first, then by how many requests are answered by another."
+                },
+                "classCount": {"type": "integer"},
+                "notJudged": not_judged(),
+                "assumed": {
+                    "type": "object",
+                    "description": "Requests judged as if they had not had a header that was not recorded, by its name; `?` is the query.",
+                    "additionalProperties": {"type": "integer"}
+                },
+                "assumedRequests": {"type": "integer"}
+            }
+        })
+    }
+}
+
+fn not_judged() -> Schema {
+    json_schema!({
+        "type": "object",
+        "description": "Requests of which too little is known.",
+        "required": ["requests", "hidden", "beyond"],
+        "properties": {
+            "requests": {"type": "integer"},
+            "hidden": {
+                "type": "object",
+                "description": "By the header of which only a hash is known, while an expression asks for its value.",
+                "additionalProperties": {"type": "integer"}
+            },
+            "beyond": {"type": "integer", "description": "Past the bound of 10,000 classes."}
+        }
+    })
+}
+
+fn traffic_class() -> Schema {
+    let example = json_schema!({
+        "allOf": [witness()],
+        "type": "object",
+        "required": ["requests"],
+        "properties": {
+            "requests": {"type": "integer", "description": "How often it was made."},
+            "locationBefore": {"type": "string", "description": "Where it is redirected to now."},
+            "locationAfter": {"type": "string", "description": "Where it would be."}
+        }
+    });
+    json_schema!({
+        "type": "object",
+        "required": ["before", "after", "facets", "requests", "percent", "target", "keys", "examples"],
+        "properties": {
+            "before": outcome(),
+            "after": outcome(),
+            "facets": facets(),
+            "requests": {"type": "integer"},
+            "percent": {"type": "number"},
+            "target": {"type": "number"},
+            "keys": {"type": "integer"},
+            "examples": {"type": "array", "items": example, "description": "The most frequent first, at most 5."}
+        }
+    })
+}
+
+fn facets() -> Schema {
+    let all = [
         "status", "backends", "redirect", "variant", "shares", "rewrite", "headers", "mirrors", "cors",
         "policy",
     ];
+    json_schema!({"type": "array", "items": {"type": "string", "enum": all}})
+}
+
+fn class() -> Schema {
     json_schema!({
         "type": "object",
         "required": ["port", "before", "after", "facets", "places", "placeCount", "witness", "isProven"],
@@ -73,7 +169,7 @@ fn class() -> Schema {
             "port": {"type": "integer"},
             "before": outcome(),
             "after": outcome(),
-            "facets": {"type": "array", "items": {"type": "string", "enum": facets}},
+            "facets": facets(),
             "places": {"type": "array", "items": {"type": "object"}, "description": "The broadest first."},
             "placeCount": {"type": "integer"},
             "witness": witness(),

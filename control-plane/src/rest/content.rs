@@ -1,5 +1,6 @@
 //! What requests bring in their bodies.
 
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -8,6 +9,7 @@ use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::BodyExt as _;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sluice_intent::{Format, Kind, Namespace, Resource, parse_within};
@@ -169,6 +171,37 @@ impl Manifests {
     }
 }
 
+/// A JSON document that may be as long as an apply, received and not read yet: `T` is what it has to be.
+#[derive(Debug)]
+pub(super) struct LongJson<T> {
+    received: Received,
+    shape: PhantomData<fn() -> T>,
+}
+
+impl<T: JsonSchema> Content for LongJson<T> {
+    const MEDIA_TYPES: &'static [&'static str] = &[JSON];
+
+    fn schema(generator: &mut SchemaGenerator) -> Option<Schema> {
+        Some(generator.subschema_for::<T>())
+    }
+
+    async fn receive(admission: &Admission, headers: &HeaderMap, body: Body) -> Result<Self, Problem> {
+        media_type(headers, Self::MEDIA_TYPES)?;
+        let received = Received::read(admission, headers, body, MAX_BODY).await?;
+        Ok(Self {
+            received,
+            shape: PhantomData,
+        })
+    }
+}
+
+impl<T> LongJson<T> {
+    /// Reads it, or a part of it, into what may refer to its bytes; it takes a core for a while.
+    pub(super) fn read<'a, P: Deserialize<'a>>(&'a self) -> Result<P, Problem> {
+        json(&self.received.bytes)
+    }
+}
+
 /// A whole body, and the room that it takes.
 #[derive(Debug)]
 struct Received {
@@ -219,7 +252,7 @@ impl Received {
     }
 }
 
-fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+fn json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
     serde_json::from_slice(bytes).map_err(|error| {
         let code = match error.classify() {
             serde_json::error::Category::Data => Code::Invalid,

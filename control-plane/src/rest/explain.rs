@@ -1,6 +1,7 @@
 //! Where a request would go and why, by the code that answers live requests.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -38,7 +39,7 @@ pub(super) async fn explain(call: Call<(), Json<Question>>) -> Result<Answer<Jso
         ..
     } = call;
     let asked = question.read().map_err(Problem::Violations)?;
-    let labels = labels(&api, &question)?;
+    let labels = labels(&api, question.labels.as_ref(), question.proxy.as_deref())?;
     let world = world_at(&api, question.revision.map(Revision)).await?;
     let view = world.view_of(&labels);
     let snapshot = snapshot_of(&api, &world, &view).await?;
@@ -65,9 +66,13 @@ pub(super) async fn explain(call: Call<(), Json<Question>>) -> Result<Answer<Jso
     .into())
 }
 
-/// The labels of the proxy that is asked about.
-fn labels(api: &Api, question: &Question) -> Result<Labels, Problem> {
-    let labels = match (&question.labels, &question.proxy) {
+/// The labels of the proxy that is asked about: these, or those of the one with this id; none without either.
+pub(super) fn labels(
+    api: &Api,
+    labels: Option<&BTreeMap<String, String>>,
+    proxy: Option<&str>,
+) -> Result<Labels, Problem> {
+    let labels = match (labels, proxy) {
         (Some(_), Some(_)) => {
             let message = "say either `labels` or `proxy`";
             return Err(Problem::violation(INPUT, "labels", Code::Conflict, message));

@@ -31,6 +31,7 @@ mod proxy_labels;
 mod query;
 mod question;
 mod receipts;
+mod replay;
 mod request_id;
 mod resource;
 mod revisions;
@@ -38,6 +39,7 @@ mod secret;
 mod serve;
 mod table;
 mod tokens;
+mod traffic;
 mod write;
 
 use std::sync::Arc;

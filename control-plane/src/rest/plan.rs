@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use sluice_intent::{Labels, Namespace};
+use sluice_intent::{Labels, Namespace, Resource};
 use sluice_model::{Code, Revision, Violation};
 use tokio::time::Instant;
 
 use super::Api;
+use super::access::Caller;
 use super::admission::Room;
 use super::answer::Answer;
 use super::content::{Json, Manifests};
@@ -47,6 +48,13 @@ impl Query for PlanQuery {
     }
 }
 
+impl PlanQuery {
+    /// The namespace of manifests that name none.
+    pub(super) fn namespace(&self) -> Option<Namespace> {
+        self.namespace.clone()
+    }
+}
+
 /// A change that is asked about and not made, with its turn: it takes a core for as long as it lasts.
 pub(super) struct Asked {
     turn: Room,
@@ -66,7 +74,19 @@ impl Asked {
             ..
         } = call;
         let turn = api.admission.plan()?;
-        let resources = content.parse(query.namespace).await?;
+        let resources = content.parse(query.namespace()).await?;
+        let asked = Self::of(&api, &caller, query, resources, turn).await?;
+        Ok((api, asked))
+    }
+
+    /// That `caller` applies `resources`.
+    pub(super) async fn of(
+        api: &Api,
+        caller: &Caller,
+        query: PlanQuery,
+        resources: Vec<Resource>,
+        turn: Room,
+    ) -> Result<Self, Problem> {
         if resources.is_empty() {
             return Err(Problem::violation(
                 INPUT,
@@ -88,13 +108,12 @@ impl Asked {
             message: String::new(),
             idempotency_key: None,
         };
-        let asked = Self {
+        Ok(Self {
             turn,
             published: api.live.published(),
-            before: world_at(&api, query.against).await?,
+            before: world_at(api, query.against).await?,
             request,
-        };
-        Ok((api, asked))
+        })
     }
 
     /// Judges it, and makes of it what is wanted, off the runtime's threads.

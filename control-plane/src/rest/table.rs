@@ -4,7 +4,7 @@ use super::operation::Method::{Delete, Get, Patch, Post, Put};
 use super::operation::Operation as Op;
 use super::{
     apply, audit, authority, diff, explain, export, health, join_tokens, list, openapi, plan, proxies,
-    proxy_labels, receipts, resource, revisions, tokens,
+    proxy_labels, receipts, replay, resource, revisions, tokens,
 };
 
 const RESOURCES: &str = "/v1/namespaces/{namespace}/{plural}";
@@ -90,6 +90,13 @@ fn resources() -> Vec<Op> {
             "export",
             "Everything at one revision as manifests that can be applied again",
             export::export,
+        ),
+        Op::new(
+            Post,
+            "/v1/replay",
+            "replay",
+            "What manifests would change for requests that were made",
+            replay::replay,
         ),
         Op::new(
             Post,

@@ -13,6 +13,7 @@ mod openapi;
 mod plan;
 mod proxy;
 mod refusals;
+mod replay;
 mod resources;
 mod secrets;
 mod server;

@@ -71,7 +71,8 @@ impl Candidate {
             .then_with(|| self.at.cmp(&other.at))
     }
 
-    fn is(&self, rule: &CompiledRule, at: usize) -> bool {
+    /// Whether it is this match of this rule.
+    pub(crate) fn is(&self, rule: &CompiledRule, at: usize) -> bool {
         self.at == at && self.rule.rule.key == rule.rule.key
     }
 }

@@ -49,12 +49,12 @@ impl<'a> RequestView<'a> {
             .map(Unmet::Query)
     }
 
-    fn header_holds(&self, wanted: &HeaderMatch) -> bool {
+    pub(crate) fn header_holds(&self, wanted: &HeaderMatch) -> bool {
         self.header(&wanted.name)
             .is_some_and(|value| wanted.value.matches(&value))
     }
 
-    fn query_holds(&self, wanted: &QueryMatch) -> bool {
+    pub(crate) fn query_holds(&self, wanted: &QueryMatch) -> bool {
         self.query(&wanted.name)
             .is_some_and(|value| wanted.value.matches(&value))
     }

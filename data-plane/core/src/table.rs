@@ -88,6 +88,22 @@ impl RouteTable {
         })
     }
 
+    /// Candidates on the path that come before `taken`, best first; without it, all of them.
+    pub(crate) fn better<'a>(
+        &'a self,
+        port: u16,
+        (host, path): (&str, &str),
+        taken: Option<Matched<'_>>,
+    ) -> impl Iterator<Item = &'a Candidate> {
+        let listener = self.listener(port, host).into_iter();
+        let paths = listener.flat_map(move |listener| listener.hosts.covering(host));
+        let candidates =
+            paths.flat_map(move |paths| paths.contenders(path, move |regex| regex.is_match(path)));
+        candidates.take_while(move |candidate| {
+            !taken.is_some_and(|taken| candidate.is(taken.rule, taken.match_index))
+        })
+    }
+
     /// The listener that takes `host` on `port`, and every candidate on the path, best first.
     pub(crate) fn trace(
         &self,

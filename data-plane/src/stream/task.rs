@@ -254,9 +254,7 @@ impl Link {
     /// Sends; a peer that takes nothing is as good as gone, and its keep-alive will tell.
     fn send(&mut self, body: Body) {
         if let Self::Up { outbound, .. } = self
-            && outbound
-                .try_send(v1::ProxyMessage { body: Some(body) })
-                .is_err()
+            && outbound.try_send(v1::ProxyMessage { body: Some(body) }).is_err()
         {
             *self = Self::Down;
         }

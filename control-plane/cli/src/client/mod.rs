@@ -51,6 +51,8 @@ enum Body {
     #[default]
     None,
     Json(Value),
+    /// JSON that is written already.
+    JsonText(Vec<u8>),
     Yaml(Vec<u8>),
 }
 
@@ -86,6 +88,12 @@ impl<'a> Request<'a> {
     /// Sends a JSON body.
     pub(crate) fn json(mut self, body: Value) -> Self {
         self.body = Body::Json(body);
+        self
+    }
+
+    /// Sends a JSON body that is written already.
+    pub(crate) fn json_text(mut self, body: Vec<u8>) -> Self {
+        self.body = Body::JsonText(body);
         self
     }
 
@@ -232,6 +240,9 @@ impl Client {
         match &request.body {
             Body::None => builder,
             Body::Json(body) => builder.json(body),
+            Body::JsonText(body) => builder
+                .header("content-type", "application/json")
+                .body(body.clone()),
             Body::Yaml(body) => builder
                 .header("content-type", "application/yaml")
                 .body(body.clone()),

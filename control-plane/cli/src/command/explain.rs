@@ -42,16 +42,17 @@ pub(crate) struct Options {
     proxy: Option<String>,
 }
 
+/// A label as it is written on the command line.
 #[derive(Clone, Debug)]
-struct Label {
-    name: String,
-    value: String,
+pub(crate) struct Label {
+    pub(crate) name: String,
+    pub(crate) value: String,
 }
 
 /// The text is no label.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("write a label as name=value")]
-struct LabelError;
+pub(crate) struct LabelError;
 
 impl FromStr for Label {
     type Err = LabelError;

@@ -16,6 +16,7 @@ pub(crate) mod join_token;
 pub(crate) mod lint;
 pub(crate) mod plan;
 pub(crate) mod receipt;
+pub(crate) mod replay;
 pub(crate) mod rollback;
 pub(crate) mod token;
 pub(crate) mod version;

@@ -1,7 +1,7 @@
 //! `sluice plan`: what manifests would do, before they do it.
 
-mod markdown;
-mod outcome;
+pub(in crate::command) mod markdown;
+pub(in crate::command) mod outcome;
 mod report;
 
 use clap::Args;

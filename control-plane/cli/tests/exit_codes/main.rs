@@ -189,3 +189,41 @@ spec: {endpoints: [{address: 10.0.0.2, port: 80}]}
     assert!(said.contains("a.yaml"), "{said}");
     Ok(())
 }
+
+#[test]
+fn a_replay_of_a_log_of_which_no_line_can_be_read_is_2_with_the_reasons() -> io::Result<()> {
+    const REPLAYED: &str = r#"{"base": 1, "revision": 2, "warnings": [],
+        "traffic": {"requests": 1, "judged": 1, "changed": 1, "targetPercent": 100.0, "classCount": 0, "classes": []},
+        "malformed": {"requests": 0, "examples": []}}"#;
+    const GOOD: &str = "{\"method\":\"GET\",\"host\":\"a.x\",\"path\":\"/\"}\n";
+    let server = control_plane((200, REPLAYED), "")?;
+    let directory = tempfile::tempdir()?;
+    let file = |name: &str, text: &str| -> io::Result<String> {
+        let file = directory.path().join(name);
+        std::fs::write(&file, text)?;
+        Ok(file.display().to_string())
+    };
+    let manifest = file("a.yaml", "kind: Gateway\n")?;
+    let replay = |log: &str| -> io::Result<(Option<i32>, String, String)> {
+        let output = sluice(server, &["replay", "-f", &manifest, "--log", log])?;
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ok((output.status.code(), text(output.stdout), text(output.stderr)))
+    };
+    let bad = file("bad.log", "{\"host\":\"a\"}\nx\n")?;
+    let (code, _, err) = replay(&bad)?;
+    assert_eq!(code, Some(2), "{err}");
+    assert!(err.contains("bad.log:1: missing field `method`"), "{err}");
+    assert!(
+        err.contains("bad.log:2: is not as nginx's combined writes it"),
+        "{err}"
+    );
+    assert_eq!(replay(&file("empty.log", "\n")?)?.0, Some(2));
+    let (code, out, err) = replay(&file("part.log", &format!("x\n{GOOD}"))?)?;
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.starts_with("100 % of 1 requests change target.\n"), "{out}");
+    assert!(
+        out.contains("Not read: 1 of 2 lines: ") && out.contains("part.log:1"),
+        "{out}"
+    );
+    Ok(())
+}

@@ -25,6 +25,7 @@ mod outcome;
 mod pairs;
 mod paths;
 mod place;
+pub mod replay;
 mod search;
 mod touched;
 mod witness;
@@ -43,7 +44,7 @@ pub use outcome::{
 pub use place::{PathPlace, Place};
 pub use witness::Witness;
 
-use crate::{RequestView, Snapshot};
+use crate::{Matched, RequestView, Snapshot};
 use engine::Engine;
 use touched::Touched;
 
@@ -157,7 +158,17 @@ pub fn diff(before: &Snapshot, after: &Snapshot, bounds: &Bounds) -> Diff {
 
 /// What happens to a request on `port`, in the words of the difference.
 pub fn outcome(snapshot: &Snapshot, port: u16, request: &RequestView<'_>) -> Outcome {
-    match snapshot.route(port, request) {
+    outcome_of_taken(snapshot, port, request, snapshot.route(port, request))
+}
+
+/// The same where it is known who takes it.
+fn outcome_of_taken(
+    snapshot: &Snapshot,
+    port: u16,
+    request: &RequestView<'_>,
+    taken: Option<Matched<'_>>,
+) -> Outcome {
+    match taken {
         Some(matched) => describe::outcome_of(snapshot, matched.rule, matched.match_index, matched.listener),
         None => {
             let listener = snapshot.listener_for(port, request.host);

@@ -103,7 +103,7 @@ fn set(routes: impl Iterator<Item = One>, connect_timeout_ms: u64) -> ResourceSe
 }
 
 /// Hosts of ten routes each, every fifth with an exact path.
-fn shop(routes: usize, change: impl Fn(usize) -> bool) -> ResourceSet {
+pub(crate) fn shop(routes: usize, change: impl Fn(usize) -> bool) -> ResourceSet {
     let route = move |at: usize| {
         let path = match at % 5 {
             4 => (Exact, format!("/item/{}", at % 10)),

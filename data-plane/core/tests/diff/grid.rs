@@ -3,8 +3,8 @@
 use http::{HeaderMap, HeaderValue, Method, header::HeaderName};
 use sluice_core::RequestView;
 
-const PORTS: [u16; 3] = [80, 81, 82];
-const HOSTS: [&str; 9] = [
+pub(crate) const PORTS: [u16; 3] = [80, 81, 82];
+pub(crate) const HOSTS: [&str; 9] = [
     "a.x.com",
     "b.x.com",
     "q.x.com",
@@ -15,13 +15,13 @@ const HOSTS: [&str; 9] = [
     "q",
     "",
 ];
-const METHODS: [Method; 3] = [Method::GET, Method::POST, Method::PATCH];
-const PATHS: [&str; 20] = [
+pub(crate) const METHODS: [Method; 3] = [Method::GET, Method::POST, Method::PATCH];
+pub(crate) const PATHS: [&str; 20] = [
     "/", "/a", "/b", "/q", "/a/", "/b/", "//", "/a/a", "/a/b", "/b/a", "/b/b", "/a/q", "/b/q", "/q/b", "//a",
     "/a//", "/a/b/q", "/a/q/b", "/qb", "/ab",
 ];
-const VALUES: [Option<&str>; 6] = [None, Some("1"), Some("2"), Some("z"), Some("11"), Some("q")];
-const QUERIES: [Option<&str>; 6] = [
+pub(crate) const VALUES: [Option<&str>; 6] = [None, Some("1"), Some("2"), Some("z"), Some("11"), Some("q")];
+pub(crate) const QUERIES: [Option<&str>; 6] = [
     None,
     Some("q=1"),
     Some("q=2"),

@@ -10,6 +10,7 @@ mod cases;
 mod cost;
 mod grid;
 mod law;
+mod replay;
 mod state;
 
 #[path = "../cost/meter.rs"]

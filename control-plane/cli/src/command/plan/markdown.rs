@@ -36,11 +36,11 @@ pub(super) fn of(plan: &Value) -> String {
 }
 
 /// Ends the comment at a line before it is longer than one can be.
-fn cut(text: &mut String) {
+pub(in crate::command) fn cut(text: &mut String) {
     if text.len() > MAX_LENGTH {
         let end = text.floor_char_boundary(MAX_LENGTH);
         text.truncate(text[..end].rfind('\n').unwrap_or(end));
-        text.push_str("\n\n**There is more than a comment holds: `sluice plan` shows all of it.**\n");
+        text.push_str("\n\n**There is more than a comment holds: `-o table` shows it.**\n");
     }
 }
 
@@ -156,7 +156,7 @@ fn notes(text: &mut String, plan: Manifest<'_>) {
 }
 
 /// Text that stays in its cell and is no markup, whoever wrote the names in it.
-fn cell(text: &str) -> String {
+pub(in crate::command) fn cell(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for one in text.chars() {
         match one {
@@ -172,7 +172,7 @@ fn cell(text: &str) -> String {
 }
 
 /// Text in the type of code. A cell ends at `|` even there.
-fn code(text: &str) -> String {
+pub(in crate::command) fn code(text: &str) -> String {
     let text = text
         .replace('`', "'")
         .replace('|', "\\|")

@@ -10,7 +10,7 @@ use crate::manifest::Manifest;
 const MAX_DETAILS: usize = 8;
 
 /// What happens to the requests: `/before` or `/after` of a class.
-pub(super) fn outcome(class: Manifest<'_>, side: &str) -> String {
+pub(in crate::command) fn outcome(class: Manifest<'_>, side: &str) -> String {
     let text = |name: &str| class.text_or_none(&format!("/{side}/verdict/{name}"));
     match text("kind").as_str() {
         "closed" => "nothing listens on the port".into(),
@@ -51,13 +51,13 @@ fn arm(arm: Manifest<'_>) -> String {
 }
 
 /// A percentage with two decimals at most.
-pub(super) fn share(percent: f64) -> String {
+pub(in crate::command) fn share(percent: f64) -> String {
     let rounded = (percent * 100.0).round() / 100.0;
     format!("{rounded} %")
 }
 
 /// A place: host and path, and what else is asked of requests.
-pub(super) fn place(place: Manifest<'_>) -> String {
+pub(in crate::command) fn place(place: Manifest<'_>) -> String {
     let mut text = match place.text("/method") {
         Some(method) => format!("{method} "),
         None => String::new(),
@@ -76,7 +76,7 @@ pub(super) fn place(place: Manifest<'_>) -> String {
 }
 
 /// The witness, as it would be typed for `sluice explain` or curl.
-pub(super) fn witness(witness: Manifest<'_>) -> String {
+pub(in crate::command) fn witness(witness: Manifest<'_>) -> String {
     let text = |pointer: &str| witness.text_or_none(pointer);
     let (scheme, port) = (text("/scheme"), text("/port"));
     let port = match (&*scheme, &*port) {
@@ -100,7 +100,7 @@ pub(super) fn witness(witness: Manifest<'_>) -> String {
 }
 
 /// What else is different, member by member: what [`outcome`] does not say.
-pub(super) fn details(class: Manifest<'_>) -> Vec<String> {
+pub(in crate::command) fn details(class: Manifest<'_>) -> Vec<String> {
     let side = |name: &str| {
         let mut found = BTreeMap::new();
         leaves("", class.0.get(name).unwrap_or(&Value::Null), &mut found);

@@ -1,0 +1,176 @@
+//! `sluice replay`: what manifests would do to requests that were made.
+
+mod markdown;
+mod reading;
+mod report;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::error::ErrorKind;
+use reqwest::{Method, header::HeaderName};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::client::{Client, Request};
+use crate::command::apply::DanglingRefs;
+use crate::command::explain::Label;
+use crate::failure::Failure;
+use crate::log::{self, Defaults, Key, Log};
+use crate::options::{Files, Format, Prune, Scope, wrong_usage};
+use crate::outcome::Outcome;
+use crate::print;
+use crate::source::Sources;
+use reading::Reading;
+
+/// What to replay, and against what.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    files: Files,
+    /// Access log with the requests, as often as needed; - for standard input
+    #[arg(long = "log", required = true, value_name = "FILE|-")]
+    logs: Vec<PathBuf>,
+    /// How its lines are written
+    #[arg(long, value_enum, default_value_t)]
+    format: log::Format,
+    /// Host of lines that have none
+    #[arg(long, value_name = "HOST")]
+    host: Option<String>,
+    /// The Gateway's port that they came in on; else the first that fits and where a rule takes them
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// Whether they came over TLS
+    #[arg(long, value_name = "http|https", value_parser = ["http", "https"])]
+    scheme: Option<String>,
+    /// Tell requests apart by the User-Agent that nginx and Envoy write, for rules that ask for it
+    #[arg(long)]
+    user_agent: bool,
+    /// A header that lines would have had if the request had had it, as often as needed; * for all
+    #[arg(long, value_name = "HEADER", value_parser = recorded)]
+    recorded: Vec<String>,
+    /// On proxies with this label, as often as needed; without any, on one that has none
+    #[arg(long = "label", value_name = "NAME=VALUE", conflicts_with = "proxy")]
+    labels: Vec<Label>,
+    /// On this proxy
+    #[arg(long, value_name = "ID")]
+    proxy: Option<String>,
+    /// Compare with this revision instead of the newest one
+    #[arg(long, value_name = "REVISION")]
+    against: Option<u64>,
+    #[command(flatten)]
+    prune: Prune,
+    /// What to do about references to what does not exist
+    #[arg(long, value_enum, default_value_t)]
+    dangling_refs: DanglingRefs,
+}
+
+/// The name of a header, or `*`.
+fn recorded(text: &str) -> Result<String, &'static str> {
+    match text == "*" || text.parse::<HeaderName>().is_ok() {
+        true => Ok(text.to_owned()),
+        false => Err("write the name of a header, or *"),
+    }
+}
+
+/// What is sent.
+#[derive(Debug, Serialize)]
+struct Brought<'a> {
+    manifests: String,
+    keys: Vec<Counted>,
+    recorded: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<BTreeMap<&'a str, &'a str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxy: Option<&'a str>,
+}
+
+/// A kind of request, and how often it was made.
+#[derive(Debug, Serialize)]
+struct Counted {
+    #[serde(flatten)]
+    key: Key,
+    weight: u64,
+}
+
+/// Prints what would become of the requests in the logs. Exit code 2 when no line can be read.
+///
+/// # Errors
+/// When a file cannot be read, or the control plane refuses the manifests or does not answer.
+pub(crate) async fn run(client: &Client, scope: &Scope, options: &Options) -> Result<Outcome, Failure> {
+    let sources = options.files.read(&options.prune)?;
+    let log = read(options)?;
+    let told = told(&log);
+    let request = Request::new(Method::POST, &["v1", "replay"])
+        .query("namespace", &scope.namespace)
+        .query_if("against", options.against)
+        .query_if("prune", options.prune.parameter())
+        .query_if("danglingRefs", options.dangling_refs.parameter())
+        .json_text(body(&sources, log, options));
+    let answer = client.send(request).await.map_err(|failure| match failure {
+        Failure::Refused(problem) => Failure::Refused(sources.locate(problem, &scope.namespace)),
+        other => other,
+    });
+    let mut answer = answer?;
+    answer["log"] = told;
+    match scope.output {
+        Format::Markdown => print::text(&markdown::of(&Reading::of(&answer)))?,
+        other => print::result(other, &answer, |answer: &Value| {
+            Ok(report::of(&Reading::of(answer)))
+        })?,
+    }
+    Ok(Outcome::Done)
+}
+
+fn read(options: &Options) -> Result<Log, Failure> {
+    let defaults = Defaults {
+        host: options.host.clone(),
+        port: options.port,
+        scheme: options.scheme.clone(),
+        with_user_agent: options.user_agent,
+    };
+    let mut log = Log::default();
+    for path in &options.logs {
+        log.read(path, options.format, &defaults)?;
+    }
+    if log.unread == log.lines {
+        let mut message = "no line of the log can be read".to_owned();
+        for line in &log.shown {
+            message.push_str("\n  ");
+            message.push_str(line);
+        }
+        wrong_usage(ErrorKind::InvalidValue, &message);
+    }
+    Ok(log)
+}
+
+/// What is said of the log beside the answer.
+fn told(log: &Log) -> Value {
+    json!({
+        "lines": log.lines,
+        "unread": log.unread,
+        "unreadExamples": log.shown,
+        "requests": log.tally.all(),
+        "sampled": log.tally.sampled(),
+        "errorPercent": log.tally.error_percent(),
+    })
+}
+
+fn body(sources: &Sources, log: Log, options: &Options) -> Vec<u8> {
+    let keys = log.tally.into_kinds();
+    let keys = keys.map(|(key, weight)| Counted { key, weight }).collect();
+    let labels = options.labels.iter();
+    let labels: BTreeMap<_, _> = labels
+        .map(|label| (label.name.as_str(), label.value.as_str()))
+        .collect();
+    let brought = Brought {
+        manifests: String::from_utf8_lossy(&sources.body()).into_owned(),
+        keys,
+        recorded: &options.recorded,
+        labels: (!labels.is_empty()).then_some(labels),
+        proxy: options.proxy.as_deref(),
+    };
+    // Neither a vector nor these values can fail.
+    serde_json::to_vec(&brought).unwrap_or_default()
+}

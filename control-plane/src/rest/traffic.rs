@@ -1,0 +1,204 @@
+//! Requests that were made, as they are brought to be replayed.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use http::header::HOST;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use schemars::JsonSchema;
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use sluice_core::diff::replay::{Recorded, Sample};
+use sluice_core::{RequestView, normalize_host, normalize_path};
+use sluice_model::{Code, Violation};
+
+use super::problem::INPUT;
+use crate::plan::Feed;
+
+/// Most kinds of requests in one replay.
+const MAX_KEYS: usize = 250_000;
+/// Most names of headers that were looked at.
+const MAX_RECORDED: usize = 1_000;
+/// Characters that are shown of a request that cannot be read.
+const SHOWN: usize = 100;
+
+/// Manifests, and requests that were made.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "ReplayRequest")]
+pub(super) struct Traffic<'a> {
+    /// Manifests in YAML, many documents, or JSON: what would be applied.
+    #[serde(borrow)]
+    #[expect(dead_code, reason = "read before the rest, see `ManifestsOf`")]
+    manifests: Cow<'a, str>,
+    /// Kinds of requests, at most 250,000.
+    #[serde(borrow, deserialize_with = "keys")]
+    keys: Vec<Key<'a>>,
+    /// Headers that `keys` would have if the requests had had them, besides those that they have; `*` is all.
+    /// Others are taken as absent, and it is said of how many requests.
+    #[serde(default)]
+    recorded: Vec<String>,
+    /// On proxies with these labels; without labels and `proxy`, on one that has none.
+    pub(super) labels: Option<BTreeMap<String, String>>,
+    /// On this proxy, instead of `labels`.
+    pub(super) proxy: Option<String>,
+}
+
+/// The manifests alone.
+#[derive(Debug, Deserialize)]
+pub(super) struct ManifestsOf<'a> {
+    #[serde(borrow)]
+    pub(super) manifests: Cow<'a, str>,
+}
+
+/// Requests that differ in nothing that is known.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "RequestKey")]
+struct Key<'a> {
+    /// Case-sensitive.
+    #[serde(borrow)]
+    method: Cow<'a, str>,
+    /// As in the Host header; a port in it does not count.
+    #[serde(borrow, default)]
+    host: Cow<'a, str>,
+    /// Path and query, as in the request line.
+    #[serde(borrow)]
+    path: Cow<'a, str>,
+    /// The port that the Gateway names. Without it they came in on the first one that fits the scheme and where
+    /// a rule takes them.
+    port: Option<u16>,
+    /// Over TLS or not, if that is known.
+    scheme: Option<Scheme>,
+    /// Header fields, as far as they are known.
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    /// How many requests.
+    #[serde(default = "one")]
+    weight: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Scheme {
+    Http,
+    Https,
+}
+
+const fn one() -> u64 {
+    1
+}
+
+impl Traffic<'_> {
+    /// Names of headers that were looked at; `None`: all.
+    ///
+    /// # Errors
+    /// Names that no header can have, or too many.
+    pub(super) fn recorded(&self) -> Result<Option<Vec<HeaderName>>, Vec<Violation>> {
+        if self.recorded.iter().any(|name| name == "*") {
+            return Ok(None);
+        }
+        if self.recorded.len() > MAX_RECORDED {
+            let message = format!("there may be {MAX_RECORDED}");
+            return Err(vec![Violation::new(INPUT, "recorded", Code::OutOfRange, message)]);
+        }
+        let name = |(at, name): (usize, &String)| {
+            let refuse = |_| {
+                let field = format!("recorded[{at}]");
+                vec![Violation::new(
+                    INPUT,
+                    field,
+                    Code::Invalid,
+                    "must be the name of a header",
+                )]
+            };
+            HeaderName::try_from(name).map_err(refuse)
+        };
+        let names = self.recorded.iter().enumerate().map(name);
+        names.chain([Ok(HOST)]).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Brings every kind of request.
+    pub(super) fn feed(&self, recorded: Option<&[HeaderName]>, feed: &mut Feed<'_>) {
+        let recorded = recorded.map_or(Recorded::Everything, Recorded::Only);
+        let mut headers = HeaderMap::new();
+        for key in &self.keys {
+            headers.clear();
+            if let Err(reason) = key.bring(recorded, &mut headers, feed) {
+                feed.malformed(key.weight, || {
+                    let shown = |text: &str| text.chars().take(SHOWN).collect::<String>();
+                    let [method, host, path] = [&key.method, &key.host, &key.path].map(|text| shown(text));
+                    format!("{method} {host} {path}: {reason}")
+                });
+            }
+        }
+    }
+}
+
+impl Key<'_> {
+    fn bring(
+        &self,
+        recorded: Recorded<'_>,
+        headers: &mut HeaderMap,
+        feed: &mut Feed<'_>,
+    ) -> Result<(), String> {
+        let method = Method::from_bytes(self.method.as_bytes()).map_err(|_| "no method")?;
+        let (path, query) = match self.path.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (&*self.path, None),
+        };
+        let host = normalize_host(&self.host).map_err(|error| error.to_string())?;
+        let path = normalize_path(path).map_err(|error| error.to_string())?;
+        for (name, value) in &self.headers {
+            let name = HeaderName::try_from(name).map_err(|_| "a header has no name of one")?;
+            let value = HeaderValue::try_from(value).map_err(|_| "a header has a value that none has")?;
+            headers.append(name, value);
+        }
+        if let (false, Ok(value)) = (headers.contains_key(HOST), HeaderValue::from_str(&self.host)) {
+            headers.insert(HOST, value);
+        }
+        feed.sample(&Sample {
+            port: self.port,
+            is_secure: self.scheme.map(|scheme| scheme == Scheme::Https),
+            request: RequestView {
+                method: &method,
+                host: &host.name,
+                path: &path,
+                query,
+                headers,
+            },
+            recorded,
+            hidden: &[],
+            has_query: true,
+            weight: self.weight,
+        });
+        Ok(())
+    }
+}
+
+/// Reads keys, and no more than there may be.
+fn keys<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Key<'a>>, D::Error> {
+    struct Keys;
+
+    impl<'de> Visitor<'de> for Keys {
+        type Value = Vec<Key<'de>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of requests")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut keys = Vec::new();
+            while let Some(key) = list.next_element()? {
+                if keys.len() == MAX_KEYS {
+                    return Err(A::Error::custom(format_args!("there may be {MAX_KEYS} keys")));
+                }
+                keys.push(key);
+            }
+            Ok(keys)
+        }
+    }
+
+    deserializer.deserialize_seq(Keys)
+}

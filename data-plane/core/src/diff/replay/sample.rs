@@ -1,0 +1,49 @@
+//! What is known of a request that was made.
+
+use http::HeaderName;
+
+use crate::RequestView;
+
+/// One kind of request, and how often it was made.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample<'a> {
+    /// The port that the Gateway names, if that is known.
+    pub port: Option<u16>,
+    /// Whether it came over TLS, if that is known. Counts only without a port.
+    pub is_secure: Option<bool>,
+    /// What decides where it goes, as far as it is known: only headers whose values are.
+    pub request: RequestView<'a>,
+    /// Which headers were looked at when it was recorded.
+    pub recorded: Recorded<'a>,
+    /// Headers that it had, with values that are not known, but for this: they are none of those
+    /// that the rules of either snapshot spell out.
+    pub hidden: &'a [HeaderName],
+    /// Whether its query was recorded; otherwise it is taken to have had none.
+    pub has_query: bool,
+    /// How many requests it stands for.
+    pub weight: u64,
+}
+
+/// Which headers of a request were looked at. Others are taken as absent, and that is said.
+#[derive(Clone, Copy, Debug)]
+pub enum Recorded<'a> {
+    /// All: what is not there was not there.
+    Everything,
+    /// These, and those that are there.
+    Only(&'a [HeaderName]),
+}
+
+impl Sample<'_> {
+    /// Whether all is known that a rule may ask for.
+    pub(super) fn is_whole(&self) -> bool {
+        self.has_query && self.hidden.is_empty() && matches!(self.recorded, Recorded::Everything)
+    }
+
+    /// Whether it is known what the request has under `name`, be it nothing.
+    pub(super) fn is_recorded(&self, name: &HeaderName) -> bool {
+        match self.recorded {
+            Recorded::Everything => true,
+            Recorded::Only(names) => names.contains(name) || self.request.headers.contains_key(name),
+        }
+    }
+}
