@@ -20,6 +20,11 @@ impl<'a> Manifest<'a> {
         self.text(pointer).unwrap_or_else(|| NONE.to_owned())
     }
 
+    /// The object at `pointer`.
+    pub(crate) fn item(self, pointer: &str) -> Option<Manifest<'a>> {
+        self.0.pointer(pointer).map(Manifest)
+    }
+
     /// The list at `pointer`; empty when there is none.
     pub(crate) fn items(self, pointer: &str) -> impl ExactSizeIterator<Item = Manifest<'a>> + use<'a> {
         let items = self.0.pointer(pointer).and_then(Value::as_array);

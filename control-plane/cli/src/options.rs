@@ -199,12 +199,41 @@ impl Files {
     /// # Errors
     /// When one of them cannot be read, or a directory holds no manifest.
     pub(crate) fn read(&self, prune: &Prune) -> Result<Sources, Failure> {
-        let depth = match self.recursive || prune.is_of_everything() {
-            true => Depth::Tree,
-            false => Depth::Directory,
-        };
-        Sources::read(&self.filenames, depth)
+        read(&self.filenames, self.recursive, prune)
     }
+}
+
+/// Manifests to read, if there are any.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct MaybeFiles {
+    /// As if these manifests were applied: a file, a directory (its *.yaml, *.yml and *.json, sorted), or - for
+    /// standard input
+    #[arg(short, long = "filename", value_name = "FILE|DIR|-")]
+    filenames: Vec<PathBuf>,
+    /// Read all that lies below directories, too, but for hidden ones
+    #[arg(short = 'R', long, requires = "filenames")]
+    recursive: bool,
+}
+
+impl MaybeFiles {
+    /// Reads them; `None` when there are none.
+    ///
+    /// # Errors
+    /// When one of them cannot be read, or a directory holds no manifest.
+    pub(crate) fn read(&self, prune: &Prune) -> Result<Option<Sources>, Failure> {
+        match self.filenames.is_empty() {
+            true => Ok(None),
+            false => read(&self.filenames, self.recursive, prune).map(Some),
+        }
+    }
+}
+
+fn read(filenames: &[PathBuf], recursive: bool, prune: &Prune) -> Result<Sources, Failure> {
+    let depth = match recursive || prune.is_of_everything() {
+        true => Depth::Tree,
+        false => Depth::Directory,
+    };
+    Sources::read(filenames, depth)
 }
 
 /// What is deleted if it is not among the manifests.

@@ -23,10 +23,10 @@ use crate::plan::{Plan, plan as compare};
 /// The parameters of a plan.
 #[derive(Debug)]
 pub(super) struct PlanQuery {
-    namespace: Option<Namespace>,
-    prune: Option<Prune>,
-    dangling: DanglingRefs,
-    against: Option<Revision>,
+    pub(super) namespace: Option<Namespace>,
+    pub(super) prune: Option<Prune>,
+    pub(super) dangling: DanglingRefs,
+    pub(super) against: Option<Revision>,
 }
 
 impl Query for PlanQuery {

@@ -9,9 +9,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use sluice_core::{normalize_host, normalize_path};
-use sluice_model::{Code, Violation};
+use sluice_intent::Namespace;
+use sluice_model::{Code, Revision, Violation};
 
+use super::plan::PlanQuery;
 use super::problem::INPUT;
+use super::query::{self, ParameterError};
+use crate::compile::DanglingRefs;
 
 /// Most header fields of a request.
 const MAX_HEADERS: usize = 100;
@@ -32,10 +36,29 @@ pub(super) struct Question {
     pub(super) client_ip: Option<IpAddr>,
     /// As of this revision; the newest one when left out.
     pub(super) revision: Option<u64>,
+    /// As if these manifests were applied to that revision: YAML or JSON, as a file has them. Nothing is
+    /// written; it needs what a plan of them needs.
+    pub(super) manifests: Option<String>,
+    /// The namespace of manifests that name none; `default` when left out.
+    namespace: Option<String>,
+    /// As if what is not among the manifests were deleted: of that, everything with these labels, `*` for all
+    /// of the manifests' namespaces, `*/*` for all.
+    prune: Option<String>,
+    /// What to do about references to what does not exist; `refuse` when left out.
+    dangling_refs: Option<Dangling>,
     /// On the proxies with these labels; without labels and `proxy`, on one that has none.
     pub(super) labels: Option<BTreeMap<String, String>>,
     /// On this proxy, instead of `labels`.
     pub(super) proxy: Option<String>,
+}
+
+/// What to do about references to what does not exist.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+enum Dangling {
+    Refuse,
+    Warn,
 }
 
 /// The parts of the request that decide.
@@ -91,6 +114,47 @@ impl Question {
         }
     }
 
+    /// How its manifests are to be judged.
+    ///
+    /// # Errors
+    /// What of that does not read, and what is said without manifests.
+    pub(super) fn terms(&self) -> Result<PlanQuery, Vec<Violation>> {
+        let mut refused = Vec::new();
+        let mut refuse = |field: &str, code, message: String| {
+            refused.push(Violation::new(INPUT, field, code, message));
+        };
+        let alone = [
+            ("namespace", self.namespace.is_some()),
+            ("prune", self.prune.is_some()),
+            ("danglingRefs", self.dangling_refs.is_some()),
+        ];
+        for (field, _) in alone.iter().filter(|(_, said)| *said && self.manifests.is_none()) {
+            refuse(field, Code::Conflict, "is said of `manifests`".into());
+        }
+        let namespace = self.namespace.as_deref().map(str::parse::<Namespace>).transpose();
+        let namespace = namespace.map_err(|_| ParameterError::Namespace);
+        let namespace = namespace
+            .inspect_err(|error| refuse("namespace", Code::Invalid, error.to_string()))
+            .unwrap_or_default();
+        let prune = self.prune.as_deref().map(query::prune).transpose();
+        let prune = prune
+            .inspect_err(|error| refuse("prune", Code::Invalid, error.to_string()))
+            .unwrap_or_default();
+        let terms = PlanQuery {
+            namespace,
+            prune,
+            dangling: match self.dangling_refs {
+                Some(Dangling::Warn) => DanglingRefs::Warn,
+                Some(Dangling::Refuse) | None => DanglingRefs::Refuse,
+            },
+            against: self.revision.map(Revision),
+        };
+        match refused.is_empty() {
+            true => Ok(terms),
+            false => Err(refused),
+        }
+    }
+
     fn headers(&self, refuse: &mut impl FnMut(&str, &dyn ToString)) -> HeaderMap {
         if self.headers.len() > MAX_HEADERS {
             refuse("headers", &format!("there may be {MAX_HEADERS}"));
@@ -129,6 +193,10 @@ mod tests {
             headers: headers.collect(),
             client_ip: None,
             revision: None,
+            manifests: None,
+            namespace: None,
+            prune: None,
+            dangling_refs: None,
             labels: None,
             proxy: None,
         }
@@ -148,6 +216,24 @@ mod tests {
     fn the_host_of_a_bare_path_is_the_headers() {
         let asked = question("GET", "/a", &[("Host", "shop:80")]).read().unwrap();
         assert_eq!((&*asked.host, asked.port), ("shop", Some(80)));
+    }
+
+    #[test]
+    fn what_is_said_of_manifests_needs_some() {
+        let mut asked = question("GET", "/", &[]);
+        asked.namespace = Some("shop".into());
+        asked.prune = Some(" ".into());
+        let fields = |asked: &Question| {
+            let refused = asked.terms().unwrap_err();
+            let fields: Vec<_> = refused.iter().map(|one| one.field.clone()).collect();
+            fields
+        };
+        assert_eq!(fields(&asked), ["namespace", "prune", "prune"]);
+        asked.manifests = Some("kind: Gateway".into());
+        assert_eq!(fields(&asked), ["prune"]);
+        asked.prune = Some("team=shop".into());
+        let terms = asked.terms().unwrap();
+        assert_eq!(terms.namespace.unwrap().as_str(), "shop");
     }
 
     #[test]

@@ -117,4 +117,25 @@ impl Candidates {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Candidate> {
         self.0.iter()
     }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Its place among them, from 0.
+    pub(crate) fn position(&self, rule: &CompiledRule, at: usize) -> Option<usize> {
+        self.0.iter().position(|one| one.is(rule, at))
+    }
+
+    /// Adds as many of them to `found` as `left` allows, with what they share with a path.
+    pub(crate) fn offer<'a>(
+        &'a self,
+        shared: usize,
+        left: &mut usize,
+        found: &mut Vec<(usize, &'a Candidate)>,
+    ) {
+        let before = found.len();
+        found.extend(self.0.iter().take(*left).map(|one| (shared, one)));
+        *left -= found.len() - before;
+    }
 }

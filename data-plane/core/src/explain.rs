@@ -1,23 +1,30 @@
 //! Says what would happen to a request and why: the same table and the same choices as live.
 
+mod lost;
+mod near;
+mod policy;
+mod way;
+
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use sluice_model::{Filters, Key};
 
+use self::{lost::Teller, way::Way};
 use crate::{
-    CompiledRule, Matched, MirrorTarget, RequestView, Snapshot, Target, Unmet,
+    CompiledRule, Matched, MirrorTarget, RequestView, Snapshot, Target,
     candidate::Candidate,
     choose::{Choice, Pick, Weights},
     cors,
-    explanation::{Chosen, Copied, CrossOrigin, Decision, Explanation, NearMiss, Share},
+    explanation::{
+        BackendPolicy, Chosen, Copied, CrossOrigin, Decision, ExplainBounds, Explanation, RulePolicy, Share,
+        Step,
+    },
 };
 
-/// Most near misses that are told.
-const MAX_NEAR_MISSES: usize = 100;
-
 impl Snapshot {
-    /// What would happen to `request` on `port`; without a port, on the first listener's port where
-    /// a rule takes it. `random` stands for the draw of a request without a unit.
+    /// What would happen to `request` on `port`; without a port, or with one that no listener has, on the
+    /// first listener's port where a rule takes it. `random` stands for the draw of a request without a unit.
     pub fn explain(
         &self,
         port: Option<u16>,
@@ -25,60 +32,94 @@ impl Snapshot {
         client: IpAddr,
         random: u128,
     ) -> Explanation {
-        let ports: Vec<u16> = match port.filter(|port| self.ports().any(|one| one == *port)) {
-            Some(port) => vec![port],
-            None => self.ports().collect(),
-        };
-        let taken = ports
-            .iter()
-            .copied()
-            .find(|port| self.route(*port, request).is_some());
-        let heard = || {
-            ports
-                .iter()
-                .copied()
-                .find(|port| self.table.trace(*port, request.host, request.path).is_some())
-        };
-        match taken.or_else(heard) {
-            Some(port) => self.explain_on(port, request, client, random),
-            None => Explanation {
-                listener: None,
-                decision: Decision::NoListener,
-                mirrors: Vec::new(),
-                cors: None,
-                near_misses: Vec::new(),
-            },
-        }
+        let (port, step) = self.entrance(port, request);
+        let bounds = ExplainBounds::default();
+        self.explain_on((port, step), request, client, random, &bounds)
     }
 
-    fn explain_on(&self, port: u16, request: &RequestView<'_>, client: IpAddr, random: u128) -> Explanation {
-        let matched = self.route(port, request);
-        let trace = self.table.trace(port, request.host, request.path);
-        let listener = trace.as_ref().map(|(listener, _)| listener.key.to_string());
-        let losers = trace
-            .into_iter()
-            .flat_map(|(_, candidates)| candidates)
-            .filter(|candidate| {
-                !matched.is_some_and(|won| {
-                    won.rule.rule.key == candidate.rule.rule.key && won.match_index == candidate.at
-                })
-            });
-        let near_misses = losers
-            .take(MAX_NEAR_MISSES)
-            .map(|loser| near_miss(loser, request))
-            .collect();
-        let mirrors = matched.map_or_else(Vec::new, |matched| self.copies(&matched.rule.mirrors));
-        let cors = matched.and_then(|matched| cross_origin(&matched.rule.rule.filters, request));
-        let decision = match matched {
-            None => Decision::NoRoute,
-            Some(matched) => self.decide(&matched, request, client, random),
+    /// What happens to `request`, which came to `port`; within narrower bounds.
+    pub fn explain_within(
+        &self,
+        port: u16,
+        request: &RequestView<'_>,
+        client: IpAddr,
+        random: u128,
+        bounds: &ExplainBounds,
+    ) -> Explanation {
+        let step = Step::new("port", port.to_string());
+        self.explain_on((port, step), request, client, random, bounds)
+    }
+
+    /// The port that is asked about, and why that one.
+    fn entrance(&self, asked: Option<u16>, request: &RequestView<'_>) -> (u16, Step) {
+        let ports = || self.ports();
+        if let Some(port) = asked.filter(|port| ports().any(|one| one == *port)) {
+            let others = ports().filter(|one| *one != port).map(|one| one.to_string());
+            let step = Step::new("port", format!("{port}, as the URL says"));
+            return (port, step.considering(others));
+        }
+        let taken = ports().find(|port| self.route(*port, request).is_some());
+        let heard = || ports().find(|port| self.table.listener_for(*port, request.host).is_some());
+        let (port, why) = match taken.or_else(heard) {
+            Some(port) if taken.is_some() => (port, "the first where a rule takes the request"),
+            Some(port) => (port, "the first with a listener for the host"),
+            None => (
+                ports().next().unwrap_or(0),
+                "as no port has a listener for the host",
+            ),
         };
+        let found = match (asked, ports().next()) {
+            (_, None) => "there are no listeners".to_owned(),
+            (Some(asked), _) => format!("{port}, as no listener has {asked}: {why}"),
+            (None, _) => format!("{port}: {why}"),
+        };
+        let others = ports().filter(|one| *one != port).map(|one| one.to_string());
+        (port, Step::new("port", found).considering(others))
+    }
+
+    fn explain_on(
+        &self,
+        (port, step): (u16, Step),
+        request: &RequestView<'_>,
+        client: IpAddr,
+        random: u128,
+        bounds: &ExplainBounds,
+    ) -> Explanation {
+        let matched = self.route(port, request);
+        let listener = self.table.listener_for(port, request.host);
+        let decision = match (listener, matched) {
+            (None, _) => Decision::NoListener,
+            (Some(_), None) => Decision::NoRoute,
+            (Some(_), Some(matched)) => self.decide(&matched, request, client, random),
+        };
+        let winner = matched.map(|matched| Candidate {
+            rule: Arc::clone(matched.rule),
+            at: matched.match_index,
+        });
+        let (table, winner) = (&self.table, winner.as_ref());
+        let way = Way {
+            table,
+            port,
+            request,
+            winner,
+        };
+        let teller = Teller {
+            table,
+            request,
+            listener: listener.map(AsRef::as_ref),
+            winner,
+        };
+        let near = near::search(teller, port, bounds);
         Explanation {
-            listener,
+            listener: listener.map(|listener| listener.key.to_string()),
+            steps: way.steps(step, &decision),
+            policy: matched.map(|matched| RulePolicy::of(&matched)),
             decision,
-            mirrors,
-            cors,
-            near_misses,
+            mirrors: matched.map_or_else(Vec::new, |matched| self.copies(&matched.rule.mirrors)),
+            cors: matched.and_then(|matched| cross_origin(&matched.rule.rule.filters, request)),
+            near_misses: near.misses,
+            near_miss_count: near.count,
+            is_complete: near.is_complete,
         }
     }
 
@@ -136,7 +177,8 @@ impl Snapshot {
                 backend: state.map(|state| state.backend.key.to_string()),
                 percent: fraction * 100.0,
                 endpoints: state.map_or(0, |state| state.endpoints.len()),
-                filters: named(pick.filters),
+                policy: state.map(|state| BackendPolicy::of(&state.backend)),
+                filters: policy::named(pick.filters),
                 mirrors: self.copies(pick.mirrors),
             }
         };
@@ -164,18 +206,6 @@ fn cross_origin(filters: &Filters, request: &RequestView<'_>) -> Option<CrossOri
     })
 }
 
-fn named(filters: &Filters) -> Vec<&'static str> {
-    let all = [
-        ("requestHeaders", !filters.request_headers.is_empty()),
-        ("responseHeaders", !filters.response_headers.is_empty()),
-        ("rewrite", filters.rewrite.is_some()),
-    ];
-    all.into_iter()
-        .filter(|(_, there)| *there)
-        .map(|(name, _)| name)
-        .collect()
-}
-
 impl Chosen {
     fn of(rule: &CompiledRule, match_index: usize) -> Self {
         let key: &Key = &rule.rule.key;
@@ -185,24 +215,6 @@ impl Chosen {
             index: rule.rule.index,
             match_index,
         }
-    }
-}
-
-fn near_miss(candidate: &Candidate, request: &RequestView<'_>) -> NearMiss {
-    let (lost_by, detail) = match request.unmet(candidate.conditions()) {
-        Some(Unmet::Method(method)) => ("method", method.to_string()),
-        Some(Unmet::Header(header)) => ("header", format!("{}: {}", header.name, header.value)),
-        Some(Unmet::Query(query)) => ("query", format!("{}={}", query.name, query.value)),
-        None => (
-            "precedence",
-            "all its conditions hold, and a better match took the request".to_owned(),
-        ),
-    };
-    NearMiss {
-        rule: candidate.rule.rule.key.to_string(),
-        match_index: candidate.at,
-        lost_by,
-        detail,
     }
 }
 
@@ -320,7 +332,8 @@ mod tests {
             .iter()
             .map(|miss| (&*miss.rule, miss.lost_by, &*miss.detail))
             .collect();
-        assert_eq!(misses, [("rule/default/shop/post", "method", "POST")]);
+        let asked = "POST is asked for, not GET";
+        assert_eq!(misses, [("rule/default/shop/post", "method", asked)]);
     }
 
     #[test]

@@ -69,6 +69,27 @@ impl<T: Clone> Hosts<T> {
         self.any.as_ref()
     }
 
+    /// As [`Self::covering`], with the hostnames.
+    pub(crate) fn covering_named<'a>(&'a self, host: &str) -> impl Iterator<Item = (Hostname, &'a T)> {
+        let exact = self.exact.get_key_value(host);
+        let exact = exact.map(|(name, value)| (Hostname::Exact(name.clone()), value));
+        let suffixes = memchr::memchr_iter(b'.', host.as_bytes()).filter(|at| *at > 0);
+        let wildcards = suffixes.filter_map(|at| self.wildcard.get_key_value(&host[at..]));
+        let wildcards = wildcards.map(|(suffix, value)| (Hostname::Wildcard(suffix.clone()), value));
+        let any = self.any.as_ref().map(|value| (Hostname::Any, value));
+        exact.into_iter().chain(wildcards).chain(any)
+    }
+
+    /// Values whose hostname nearly takes `host`: with `www.` before it, below it, and the names above it.
+    pub(crate) fn beside(&self, host: &str) -> impl Iterator<Item = &T> {
+        let sibling = self.exact.get(&*format!("www.{host}"));
+        let below = self.wildcard.get(&*format!(".{host}"));
+        let dots = memchr::memchr_iter(b'.', host.as_bytes());
+        let above = dots.filter_map(|at| self.exact.get(&host[at + 1..]));
+        let above: Vec<&T> = above.collect();
+        sibling.into_iter().chain(below).chain(above)
+    }
+
     /// Values whose hostname takes `host`: exact, then wildcards from the longest, then any.
     #[inline]
     pub(crate) fn covering<'a>(&'a self, host: &str) -> impl Iterator<Item = &'a T> {

@@ -45,7 +45,10 @@ pub use backoff::Backoff;
 pub use candidate::CompiledRule;
 pub use choose::{Choice, Extras, Pick, Weights};
 pub use experiment::VariantChoice;
-pub use explanation::{Chosen, Copied, CrossOrigin, Decision, Explanation, NearMiss, Share};
+pub use explanation::{
+    BackendPolicy, Chosen, Copied, CrossOrigin, Decision, ExplainBounds, Explanation, NearMiss,
+    OutlierPolicy, RulePolicy, Share, Step as ExplainStep, TlsPolicy,
+};
 pub use health::{Health, Millis};
 pub use host::{Host, HostError, normalize_host};
 pub use mirror::MirrorTarget;

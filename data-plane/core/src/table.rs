@@ -104,19 +104,44 @@ impl RouteTable {
         })
     }
 
-    /// The listener that takes `host` on `port`, and every candidate on the path, best first.
-    pub(crate) fn trace(
-        &self,
+    /// All listeners of `port` that could take `host`, from the one that does.
+    pub(crate) fn listeners_for<'a>(
+        &'a self,
         port: u16,
-        host: &str,
-        path: &str,
-    ) -> Option<(&Arc<Listener>, Vec<&Candidate>)> {
-        let listener = self.listener(port, host)?;
-        let candidates = listener
-            .hosts
-            .covering(host)
-            .flat_map(|paths| paths.on_path(path));
-        Some((&listener.listener, candidates.collect()))
+        host: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<Listener>> {
+        let port = self.ports.get(&port).into_iter();
+        port.flat_map(|port| port.hosts.covering(host))
+            .filter_map(|key| self.get(key))
+    }
+
+    /// As [`Self::tables`], with the hostnames and without the listener.
+    pub(crate) fn named_tables(&self, port: u16, host: &str) -> Vec<(Hostname, &PathTable)> {
+        let listener = self.listener(port, host).into_iter();
+        listener
+            .flat_map(|listener| listener.hosts.covering_named(host))
+            .collect()
+    }
+
+    /// Paths of hostnames that do not take a request for `host` on `port` and nearly do, the nearest first:
+    /// of the same listener, of others of the port, of other ports. At most `most`.
+    pub(crate) fn neighbours(&self, port: u16, host: &str, most: usize) -> Vec<&PathTable> {
+        let here = self.listener(port, host);
+        let mut found: Vec<&PathTable> = here.iter().flat_map(|one| one.hosts.beside(host)).collect();
+        let this = self.ports.get(&port);
+        let others = self.ports.iter().filter(|(number, _)| **number != port);
+        for port in this.into_iter().chain(others.map(|(_, port)| port)) {
+            if found.len() >= most {
+                break;
+            }
+            let keys = port.hosts.covering(host).chain(port.hosts.beside(host));
+            let tables = keys.filter_map(|key| self.listeners.get(key));
+            let others =
+                tables.filter(|table| here.is_none_or(|here| here.listener.key != table.listener.key));
+            found.extend(others.flat_map(|table| table.hosts.covering(host).chain(table.hosts.beside(host))));
+        }
+        found.truncate(most);
+        found
     }
 
     /// The listener that takes `host` on `port`, and the paths of its hostnames that have it, from the

@@ -31,6 +31,24 @@ pub(crate) struct Node {
     children: Map<Box<str>, Arc<Self>>,
 }
 
+/// A list of candidates that a path comes by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Station<'a> {
+    pub(crate) standing: Standing,
+    pub(crate) candidates: &'a Candidates,
+}
+
+/// How the candidates of one list match a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// All of it.
+    Exact,
+    /// So many of its first elements.
+    Prefix(usize),
+    /// By an expression, which may not match.
+    Regex,
+}
+
 /// Which of a node's two lists a path belongs to.
 #[derive(Clone, Copy)]
 enum Slot {
@@ -84,11 +102,6 @@ impl PathTable {
             .or_else(|| self.regex.first_regex(request))
     }
 
-    /// Every candidate whose path matches, best path first; for explanations.
-    pub(crate) fn on_path<'a>(&'a self, path: &str) -> Vec<&'a Candidate> {
-        self.contenders(path, |regex| regex.is_match(path)).collect()
-    }
-
     /// Every candidate for `path`, best path first; those of expressions as `on_path` says.
     pub(crate) fn contenders<'a>(
         &'a self,
@@ -101,6 +114,46 @@ impl PathTable {
         let regex = self.regex.iter();
         let regex = regex.filter(move |candidate| candidate.expression().is_some_and(&on_path));
         exact.chain(prefix).chain(regex)
+    }
+
+    /// What stands on the way of `path`, in the order in which it is asked. Expressions are last, all of
+    /// them; lists without candidates are left out.
+    pub(crate) fn stations(&self, path: &str) -> Vec<Station<'_>> {
+        let (visited, whole) = self.walk(path);
+        let exact = whole.map(|node| (Standing::Exact, &node.exact));
+        let prefixes = visited.iter().enumerate().rev();
+        let prefixes = prefixes.map(|(depth, node)| (Standing::Prefix(depth), &node.prefix));
+        let all = exact
+            .into_iter()
+            .chain(prefixes)
+            .chain([(Standing::Regex, &self.regex)]);
+        all.filter(|(_, candidates)| !candidates.is_empty())
+            .map(|(standing, candidates)| Station { standing, candidates })
+            .collect()
+    }
+
+    /// Candidates of other paths than `path`, and how many of its first elements they share: those with the
+    /// most first. Expressions are not among them. `left` is how many nodes and candidates may be looked at;
+    /// those that were are taken off.
+    pub(crate) fn aside<'a>(&'a self, path: &str, left: &mut usize) -> Vec<(usize, &'a Candidate)> {
+        let (visited, whole) = self.walk(path);
+        let elements: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
+        let mut found = Vec::new();
+        for (shared, node) in visited.iter().enumerate().rev() {
+            let is_whole = whole.is_some() && shared == elements.len();
+            if !is_whole {
+                node.exact.offer(shared, left, &mut found);
+            }
+            let next = elements.get(shared).copied();
+            let others = node.children.iter().filter(|(name, _)| Some(&***name) != next);
+            for (_, child) in others {
+                if *left == 0 {
+                    return found;
+                }
+                child.offer(shared, left, &mut found);
+            }
+        }
+        found
     }
 
     /// The node of the empty prefix.
@@ -126,6 +179,18 @@ impl PathTable {
 }
 
 impl Node {
+    /// Adds all that stands here and below to `found`, as far as `left` goes. Without recursion: what is below
+    /// may be as deep as paths are long.
+    fn offer<'a>(&'a self, shared: usize, left: &mut usize, found: &mut Vec<(usize, &'a Candidate)>) {
+        let mut stack = vec![self];
+        while let Some(node) = stack.pop().filter(|_| *left > 0) {
+            *left -= 1;
+            node.exact.offer(shared, left, found);
+            node.prefix.offer(shared, left, found);
+            stack.extend(node.children.values().take(*left).map(|child| &**child));
+        }
+    }
+
     /// The node of one more element.
     pub(crate) fn child(&self, element: &str) -> Option<&Self> {
         self.children.get(element).map(Arc::as_ref)

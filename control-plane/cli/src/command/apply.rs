@@ -99,8 +99,14 @@ pub(crate) async fn send(
     namespace: &Namespace,
 ) -> Result<Value, Failure> {
     let request = request.query("namespace", namespace).yaml(sources.body());
-    client.send(request).await.map_err(|failure| match failure {
+    let sent = client.send(request).await;
+    sent.map_err(|failure| in_files(failure, sources, namespace))
+}
+
+/// The same failure, said of the files that manifests came from.
+pub(crate) fn in_files(failure: Failure, sources: &Sources, namespace: &Namespace) -> Failure {
+    match failure {
         Failure::Refused(problem) => Failure::Refused(sources.locate(problem, namespace)),
         other => other,
-    })
+    }
 }

@@ -1,6 +1,7 @@
 //! `sluice explain`: where a request would go, by the code that answers live requests.
 
-use std::fmt::Write as _;
+mod report;
+
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -9,12 +10,12 @@ use reqwest::{Method, header::HeaderName};
 use serde_json::{Map, Value, json};
 
 use crate::client::{Client, Request};
+use crate::command::apply::{self, DanglingRefs};
 use crate::failure::Failure;
 use crate::manifest::Manifest;
-use crate::options::Scope;
+use crate::options::{MaybeFiles, Prune, Scope};
 use crate::outcome::Outcome;
 use crate::print;
-use crate::table::Table;
 
 /// The request to explain.
 #[derive(Debug, Args)]
@@ -40,6 +41,13 @@ pub(crate) struct Options {
     /// On this proxy
     #[arg(long, value_name = "ID")]
     proxy: Option<String>,
+    #[command(flatten)]
+    files: MaybeFiles,
+    #[command(flatten)]
+    prune: Prune,
+    /// What to do about references to what does not exist
+    #[arg(long, value_enum, requires = "filenames")]
+    dangling_refs: Option<DanglingRefs>,
 }
 
 /// A label as it is written on the command line.
@@ -90,14 +98,23 @@ impl FromStr for Header {
     }
 }
 
-/// Prints the decision and the near misses.
+/// Prints the decision, the way to it and the near misses.
 ///
 /// # Errors
-/// When the control plane refuses or does not answer.
+/// When a file cannot be read, or the control plane refuses or does not answer.
 pub(crate) async fn run(client: &Client, scope: &Scope, options: &Options) -> Result<Outcome, Failure> {
-    let request = Request::new(Method::POST, &["v1", "explain"]).json(body(options));
-    let answer = client.send(request).await?;
-    print::result(scope.output, &answer, |answer| Ok(lines(Manifest(answer))))?;
+    let sources = options.files.read(&options.prune)?;
+    let mut body = body(options);
+    if let Some(sources) = &sources {
+        body["manifests"] = String::from_utf8_lossy(&sources.body()).into();
+        body["namespace"] = json!(scope.namespace.as_str());
+    }
+    let request = Request::new(Method::POST, &["v1", "explain"]).json(body);
+    let answer = client.send(request).await.map_err(|failure| match &sources {
+        Some(sources) => apply::in_files(failure, sources, &scope.namespace),
+        None => failure,
+    })?;
+    print::result(scope.output, &answer, |answer| Ok(report::of(Manifest(answer))))?;
     Ok(Outcome::Done)
 }
 
@@ -122,155 +139,21 @@ fn body(options: &Options) -> Value {
     if let Some(proxy) = &options.proxy {
         body["proxy"] = json!(proxy);
     }
+    if let Some(selector) = options.prune.parameter() {
+        body["prune"] = json!(selector);
+    }
+    if let Some(dangling) = options.dangling_refs.and_then(DanglingRefs::parameter) {
+        body["danglingRefs"] = json!(dangling);
+    }
     for Label { name, value } in &options.labels {
         body["labels"][name] = json!(value);
     }
     body
 }
 
-fn lines(explanation: Manifest<'_>) -> String {
-    let mut text = String::new();
-    let mut line = |name: &str, value: &str| {
-        // Writing to a string does not fail.
-        let _ = writeln!(text, "{name:<12}{value}");
-    };
-    line("Decision:", &decision(explanation));
-    if let Some(listener) = explanation.text("/listener") {
-        line("Listener:", &listener);
-    }
-    if let Some(key) = explanation.text("/decision/rule/key") {
-        let [route, index, matched] = ["route", "index", "matchIndex"]
-            .map(|name| explanation.text_or_none(&format!("/decision/rule/{name}")));
-        line(
-            "Rule:",
-            &format!("{key} (rule {index} of HTTPRoute {route}, match {matched})"),
-        );
-    }
-    if let Some(experiment) = explanation.text("/decision/experiment") {
-        line("Experiment:", &experiment);
-    }
-    for share in explanation.items("/decision/backends") {
-        line("To:", &backend(share));
-        for mirror in share.items("/mirrors") {
-            line("", &copy(mirror));
-        }
-    }
-    for mirror in explanation.items("/mirrors") {
-        line("Copied:", &copy(mirror));
-    }
-    if let Some(allowed) = explanation.text("/cors/allowed") {
-        let origin = explanation.text("/cors/origin");
-        line("CORS:", &cross_origin(origin.as_deref(), allowed == "true"));
-    }
-    let misses = explanation.items("/nearMisses");
-    if misses.len() > 0 {
-        text.push_str("\nNear misses, best first:\n");
-        let mut table = Table::new(["RULE", "MATCH", "LOST BY", "DETAIL"]);
-        for miss in misses {
-            table.row(
-                ["/rule", "/matchIndex", "/lostBy", "/detail"].map(|pointer| miss.text_or_none(pointer)),
-            );
-        }
-        text.push_str(&table.to_string());
-    }
-    text
-}
-
-fn decision(explanation: Manifest<'_>) -> String {
-    let text = |name: &str| explanation.text_or_none(&format!("/decision/{name}"));
-    match text("outcome").as_str() {
-        "noListener" => "404: no listener has this host and port".into(),
-        "noRoute" => "404: no rule matches".into(),
-        "noBackends" => "500: the rule has no backend to send it to".into(),
-        "preflight" => "204: a browser's question whether a page may".into(),
-        "redirect" => format!("{} to {}", text("status"), text("location")),
-        "split" => "sent on by weight".into(),
-        "experiment" if text("forced") == "true" => format!("variant {}, forced by header", text("variant")),
-        "experiment" => match explanation.text("/decision/slot") {
-            Some(slot) => format!("variant {}, by slot {slot}", text("variant")),
-            None => format!(
-                "variant {}, by chance: the request has no unit yet",
-                text("variant")
-            ),
-        },
-        other => other.to_owned(),
-    }
-}
-
-fn percent(share: Manifest<'_>) -> f64 {
-    let percent = share.0.pointer("/percent");
-    percent.and_then(Value::as_f64).unwrap_or_default()
-}
-
-fn copy(mirror: Manifest<'_>) -> String {
-    let percent = percent(mirror);
-    match mirror.text("/backend") {
-        Some(backend) => format!("a copy of {percent:.1}% to {backend}"),
-        None => format!("a copy of {percent:.1}% to nowhere: the reference leads to nothing"),
-    }
-}
-
-fn cross_origin(origin: Option<&str>, allowed: bool) -> String {
-    match (origin, allowed) {
-        (None, _) => "the request names no origin".into(),
-        (Some(origin), true) => format!("{origin} may read the answer"),
-        (Some(origin), false) => format!("{origin} may not read the answer"),
-    }
-}
-
-fn backend(share: Manifest<'_>) -> String {
-    let percent = percent(share);
-    match share.text("/backend") {
-        Some(backend) => {
-            let endpoints = share.text_or_none("/endpoints");
-            let plural = if endpoints == "1" { "" } else { "s" };
-            let filters: Vec<_> = share
-                .items("/filters")
-                .filter_map(|name| name.0.as_str())
-                .collect();
-            let filters = match filters.is_empty() {
-                true => String::new(),
-                false => format!(", with its own {}", filters.join(", ")),
-            };
-            format!("{backend} {percent:.1}%, {endpoints} endpoint{plural}{filters}")
-        }
-        None => format!("500 for {percent:.1}%: the reference leads nowhere"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_explanation_says_where_to_and_who_lost_by_what() {
-        let answer = json!({
-            "listener": "listener/default/edge/http",
-            "decision": {
-                "outcome": "split",
-                "rule": {"key": "rule/default/shop/pay", "route": "default/shop", "index": 1, "matchIndex": 0},
-                "backends": [{"backend": "backend/default/a", "percent": 90.0, "endpoints": 2, "filters": ["rewrite"], "mirrors": [{"backend": "backend/default/b", "percent": 5.0}]}, {"percent": 10.0, "endpoints": 0}],
-            },
-            "mirrors": [{"percent": 100.0}],
-            "cors": {"origin": "https://a.example", "allowed": false},
-            "nearMisses": [{"rule": "rule/default/shop/beta", "matchIndex": 0, "lostBy": "header", "detail": "x-beta: 1"}],
-        });
-        assert_eq!(
-            lines(Manifest(&answer)),
-            "Decision:   sent on by weight\n\
-             Listener:   listener/default/edge/http\n\
-             Rule:       rule/default/shop/pay (rule 1 of HTTPRoute default/shop, match 0)\n\
-             To:         backend/default/a 90.0%, 2 endpoints, with its own rewrite\n\
-             \x20           a copy of 5.0% to backend/default/b\n\
-             To:         500 for 10.0%: the reference leads nowhere\n\
-             Copied:     a copy of 100.0% to nowhere: the reference leads to nothing\n\
-             CORS:       https://a.example may not read the answer\n\
-             \n\
-             Near misses, best first:\n\
-             RULE                     MATCH   LOST BY   DETAIL\n\
-             rule/default/shop/beta   0       header    x-beta: 1\n"
-        );
-    }
 
     #[test]
     fn headers_of_one_name_are_joined_and_cookies_by_semicolon() {
@@ -283,6 +166,9 @@ mod tests {
             revision: None,
             labels: ["zone=eu", "tier="].map(|text| text.parse().unwrap()).into(),
             proxy: None,
+            files: MaybeFiles::default(),
+            prune: Prune::default(),
+            dangling_refs: Some(DanglingRefs::Warn),
         };
         assert_eq!(
             body(&options),
@@ -290,6 +176,7 @@ mod tests {
                 "method": "GET", "url": "http://shop/", "clientIp": "127.0.0.1",
                 "headers": {"a": "1, 2", "cookie": "x=1; y=2"},
                 "labels": {"zone": "eu", "tier": ""},
+                "danglingRefs": "warn",
             })
         );
         assert!("no colon".parse::<Header>().is_err());

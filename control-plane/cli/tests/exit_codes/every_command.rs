@@ -56,6 +56,11 @@ const COMMANDS: &[(&str, &str, &str)] = &[
         r#"{"revision": 1, "decision": {"outcome": "noRoute"}, "nearMisses": []}"#,
         "explain GET",
     ),
+    (
+        "explain GET http://a/ -f FILE",
+        r#"{"revision": 2, "base": 1, "decision": {"outcome": "noRoute"}, "nearMisses": []}"#,
+        "explain GET http://a/ --dangling-refs warn",
+    ),
     ("ca show", NO_ITEMS, "ca"),
     ("token list", NO_ITEMS, "token create"),
     ("token revoke a", "", "token revoke"),
