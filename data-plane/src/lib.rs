@@ -8,6 +8,7 @@ mod access_log;
 mod clock;
 mod config;
 mod control;
+mod debug;
 mod descriptors;
 mod http1;
 mod identity;

@@ -98,6 +98,7 @@ impl Proxy {
         let (retire, retired) = retirement();
         let (count, deltas) = mpsc::channel(DELTAS);
         let overload = Arc::default();
+        let (signers, known) = watch::channel(credentials.signers());
         let shared = Shared {
             clock,
             live: live.clone(),
@@ -109,6 +110,7 @@ impl Proxy {
                 max_connections: config.max_connections as u64,
             },
             overload: Arc::clone(&overload),
+            signers: known,
         };
         let logs = (0..config.workers.get()).map(|_| log.as_ref().map(AccessLog::queue));
         let (fleet, threads) = Fleet::start(&shared, logs.collect()).map_err(StartError::Thread)?;
@@ -131,6 +133,7 @@ impl Proxy {
             status,
             instance: instance(),
             overload,
+            signers,
             shutdown: shutdown.clone(),
             reopen: Arc::clone(&reopen),
         };

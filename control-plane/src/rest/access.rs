@@ -53,6 +53,9 @@ pub(super) enum Forbidden {
     /// It is of the control plane itself.
     #[error("only a token that may do everything may do this")]
     Limited,
+    /// It shows what becomes of requests, whoever's rules they meet.
+    #[error("the token does not allow to make debug tokens")]
+    Debug,
     /// The resource is not one of those that the token may see.
     #[error("the token does not allow to {0} {1} in namespace `{2}`")]
     Verb(Verb, Kind, Namespace),
@@ -91,6 +94,15 @@ impl Caller {
         match self.scope {
             Scope::Everything => Ok(()),
             Scope::Granted(_) => Err(Forbidden::Limited),
+        }
+    }
+
+    /// # Errors
+    /// Unless the token may make debug tokens.
+    pub(super) fn must_debug(&self) -> Result<(), Forbidden> {
+        match self.scope.has(Verb::Debug) {
+            true => Ok(()),
+            false => Err(Forbidden::Debug),
         }
     }
 

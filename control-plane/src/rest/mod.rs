@@ -14,6 +14,7 @@ mod audit;
 mod authority;
 mod conditions;
 mod content;
+mod debug_tokens;
 mod diff;
 mod explain;
 mod export;

@@ -3,8 +3,8 @@
 use super::operation::Method::{Delete, Get, Patch, Post, Put};
 use super::operation::Operation as Op;
 use super::{
-    apply, audit, authority, diff, explain, export, health, join_tokens, list, openapi, plan, proxies,
-    proxy_labels, receipts, replay, resource, revisions, tokens,
+    apply, audit, authority, debug_tokens, diff, explain, export, health, join_tokens, list, openapi, plan,
+    proxies, proxy_labels, receipts, replay, resource, revisions, tokens,
 };
 
 const RESOURCES: &str = "/v1/namespaces/{namespace}/{plural}";
@@ -104,6 +104,13 @@ fn resources() -> Vec<Op> {
             "explain",
             "Where a request would go and why",
             explain::explain,
+        ),
+        Op::new(
+            Post,
+            "/v1/debug-tokens",
+            "createDebugToken",
+            "Make a token for requests that are answered with their explanation",
+            debug_tokens::create,
         ),
     ]
 }

@@ -36,11 +36,13 @@ pub enum AuditAction {
     ProxyRevoked,
     /// A new certificate authority began to take over; the detail is its number.
     AuthorityRotated,
+    /// A debug token was made; the detail is its host and for how long.
+    DebugTokenCreated,
 }
 
 impl AuditAction {
     /// Every one.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Commit,
         Self::Rollback,
         Self::Refused,
@@ -52,6 +54,7 @@ impl AuditAction {
         Self::ProxyJoined,
         Self::ProxyRevoked,
         Self::AuthorityRotated,
+        Self::DebugTokenCreated,
     ];
 
     /// The one of this name.
@@ -73,6 +76,7 @@ impl AuditAction {
             Self::ProxyJoined => "proxyJoined",
             Self::ProxyRevoked => "proxyRevoked",
             Self::AuthorityRotated => "authorityRotated",
+            Self::DebugTokenCreated => "debugTokenCreated",
         }
     }
 }

@@ -21,6 +21,8 @@ pub enum Verb {
     Update,
     /// To take it away.
     Delete,
+    /// To make debug tokens, with which proxies tell what becomes of requests. Of no kinds and namespaces.
+    Debug,
 }
 
 impl Verb {
@@ -32,6 +34,7 @@ impl Verb {
             Self::Create => "create",
             Self::Update => "update",
             Self::Delete => "delete",
+            Self::Debug => "debug",
         }
     }
 }
@@ -100,6 +103,12 @@ impl Scope {
         self.grants().is_none_or(|grants| grants.iter().any(allows))
     }
 
+    /// Whether it may be done at all, for what is of no kind and namespace.
+    pub fn has(&self, verb: Verb) -> bool {
+        let has = |grant: &Grant| grant.verbs.contains(&verb);
+        self.grants().is_none_or(|grants| grants.iter().any(has))
+    }
+
     /// Whether it may be done to the resource.
     pub fn allows_to(&self, verb: Verb, id: &ResourceId) -> bool {
         self.allows(verb, id.kind, &id.namespace)
@@ -123,6 +132,7 @@ mod tests {
         assert!(!allows(Verb::Delete, Kind::HTTPRoute, "shop"));
         assert!(!allows(Verb::Update, Kind::Backend, "shop"));
         assert!(!allows(Verb::Update, Kind::HTTPRoute, "default"));
+        assert!(!scope.has(Verb::Debug) && Scope::Everything.has(Verb::Debug));
         assert!(Scope::Everything.allows(Verb::Delete, Kind::Secret, &"x".parse().unwrap()));
         let nothing = Scope::of(Some(vec![]));
         assert!(!nothing.allows(Verb::Get, Kind::Backend, &"x".parse().unwrap()));

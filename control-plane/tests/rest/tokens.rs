@@ -65,6 +65,10 @@ async fn a_token_needs_a_name_that_can_stand_in_the_history() {
             "input grants[0].namespaces outOfRange",
         ),
         (
+            json!({"name": "a", "grants": [{"verbs": ["get", "debug"], "kinds": ["HTTPRoute"]}]}),
+            "input grants[0].verbs outOfRange",
+        ),
+        (
             json!({"name": "a", "grants": [{"verbs": ["read"]}]}),
             "input  invalid",
         ),
@@ -189,6 +193,75 @@ async fn a_token_sees_what_its_grants_allow_and_plans_without_writing() {
         200
     );
     assert_eq!(send("POST", "/v1/apply", body).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_debug_token_is_made_for_whoever_may_and_what_was_made_is_known() {
+    let server = Server::start().await;
+    let make = async |wanted: Value| server.post("/v1/debug-tokens", &wanted).await;
+    let made = make(json!({"host": "Shop.Example.com.", "expiresInSeconds": 60})).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    assert_eq!(
+        (&made.json["host"], &made.json["header"]),
+        (&json!("shop.example.com"), &json!("sluice-debug"))
+    );
+    let usual = make(json!({})).await;
+    let life = usual.json["expiresAtMs"].as_u64().unwrap() - made.json["expiresAtMs"].as_u64().unwrap();
+    assert!(
+        (530_000..=545_000).contains(&life),
+        "10 minutes against one: {life}"
+    );
+    assert_eq!(usual.json.get("host"), None);
+    for (wanted, violation) in [
+        (json!({"host": "a b"}), "input host invalid"),
+        (json!({"host": "shop:80"}), "input host invalid"),
+        (json!({"host": ""}), "input host invalid"),
+        (
+            json!({"expiresInSeconds": 0}),
+            "input expiresInSeconds outOfRange",
+        ),
+        (
+            json!({"expiresInSeconds": 3_601}),
+            "input expiresInSeconds outOfRange",
+        ),
+        (json!({"hosts": []}), "input  invalid"),
+    ] {
+        let answer = make(wanted.clone()).await;
+        assert_eq!(
+            (answer.status, answer.violations()),
+            (422, vec![violation.to_owned()]),
+            "{wanted}"
+        );
+    }
+
+    let may = limited(&server, json!([{"verbs": ["debug"]}])).await;
+    assert_eq!(may("POST", "/v1/debug-tokens", Some(json!({}))).await.status, 201);
+    let all_else = json!([{"verbs": ["get", "plan", "create", "update", "delete"]}]);
+    let may_not = limited(&server, all_else).await;
+    assert_eq!(
+        may_not("POST", "/v1/debug-tokens", Some(json!({}))).await.status,
+        403
+    );
+    let details = async |action: &str| {
+        let trail = server.get(&format!("/v1/audit?action={action}")).await;
+        let lines = trail.json["items"].as_array().unwrap().clone();
+        lines
+            .iter()
+            .map(|line| line["detail"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        details("debugTokenCreated").await,
+        [
+            "every host, 600 seconds",
+            "every host, 600 seconds",
+            "shop.example.com, 60 seconds"
+        ]
+    );
+    assert_eq!(
+        details("refused").await,
+        ["the token does not allow to make debug tokens"]
+    );
 }
 
 #[tokio::test]

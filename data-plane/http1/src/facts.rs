@@ -8,6 +8,7 @@ use http::{
 static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 static HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+static SLUICE_DEBUG: HeaderName = HeaderName::from_static("sluice-debug");
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
@@ -27,6 +28,8 @@ pub struct Facts {
     pub expect: bool,
     /// Max-Forwards.
     pub max_forwards: bool,
+    /// Sluice-Debug: a token for which the answer says what became of the request.
+    pub debug: bool,
     /// X-Forwarded-For.
     pub forwarded_for: bool,
     /// X-Forwarded-Client-Cert.
@@ -83,7 +86,10 @@ impl Facts {
                 self.hop_by_hop |= upgrade;
             }
             10 => self.hop_by_hop |= *name == CONNECTION || *name == KEEP_ALIVE,
-            12 => self.max_forwards |= *name == MAX_FORWARDS,
+            12 => {
+                self.max_forwards |= *name == MAX_FORWARDS;
+                self.debug |= *name == SLUICE_DEBUG;
+            }
             14 => self.hop_by_hop |= *name == HTTP2_SETTINGS,
             15 => {
                 self.forwarded_for |= *name == X_FORWARDED_FOR;
@@ -156,6 +162,7 @@ mod tests {
         ] {
             assert_eq!(of(name), Facts { lookalike, ..none }, "{name}");
         }
+        assert_eq!(of("sluice-debug"), Facts { debug: true, ..none });
         let max_forwards = true;
         assert_eq!(of("max-forwards"), Facts { max_forwards, ..none });
         for name in [

@@ -26,6 +26,7 @@ use crate::{
     access_log::AccessLog,
     clock::Clock,
     config::Config,
+    debug::Signers,
     identity::{Credentials, renew},
     listen::Ports,
     live::{Generation, Live},
@@ -59,6 +60,7 @@ pub(crate) struct Control {
     pub(crate) status: watch::Sender<Status>,
     pub(crate) instance: [u8; 16],
     pub(crate) overload: Arc<AtomicBool>,
+    pub(crate) signers: watch::Sender<Signers>,
     pub(crate) shutdown: CancellationToken,
     pub(crate) reopen: Arc<Notify>,
 }
@@ -81,6 +83,7 @@ pub(crate) async fn run(control: Control) {
         status,
         instance,
         overload,
+        signers,
         shutdown,
         reopen,
     } = control;
@@ -139,15 +142,10 @@ pub(crate) async fn run(control: Control) {
         reports: to_send,
         status: status.clone(),
         credentials: credentials.clone(),
+        signers,
     };
-    let stream = stream::run(
-        identity,
-        config.control,
-        restoring,
-        clock,
-        channels,
-        leave.clone(),
-    );
+    let end = leave.clone();
+    let stream = stream::run(identity, config.control, restoring, clock, channels, end);
     let stream = spawn_local(stream);
 
     until_shutdown(&shutdown, &reopen, log.as_ref()).await;

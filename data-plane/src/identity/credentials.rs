@@ -13,7 +13,7 @@ use std::{
 
 use prost::Message as _;
 use sluice_proto::v1;
-use sluice_tls::Fault;
+use sluice_tls::{Fault, Verifiers};
 use tokio::{
     sync::{Mutex, watch},
     task::spawn_blocking,
@@ -26,7 +26,7 @@ use super::{
     stored::{Stored, Usable},
     token::TokenError,
 };
-use crate::{clock::WallClock, control::StateDir};
+use crate::{clock::WallClock, control::StateDir, debug::Signers};
 
 /// Who this proxy is. Clones share it.
 #[derive(Clone, Debug)]
@@ -124,6 +124,13 @@ impl Credentials {
     /// Whether connections are encrypted and certain on both ends.
     pub(crate) fn are_used(&self) -> bool {
         self.shared.token_file.is_some() || !self.held().stored.chain.is_empty()
+    }
+
+    /// Who signed when this was kept, for the time until somebody says it anew.
+    pub(crate) fn signers(&self) -> Signers {
+        let held = self.held();
+        let bundle = held.stored.bundle.as_ref().filter(|_| held.usable.is_some())?;
+        Verifiers::new(&bundle.signing_keys).map(Arc::new)
     }
 
     /// Until when the certificate is good, since 1970.

@@ -13,7 +13,7 @@ use http::{HeaderValue, Request, Version};
 use sluice_core::{CompiledRule, Matched, RequestView, Snapshot};
 use sluice_model::Timeouts;
 
-use super::{Arriving, Reason, RequestBody, http2_body::Http2Body};
+use super::{Arriving, Reason, RequestBody, http2_body::Http2Body, told::Told};
 use crate::{
     access_log::{EndpointLabel, Target, Times},
     live::Pinned,
@@ -46,6 +46,8 @@ pub(crate) struct Exchange {
     upgraded: bool,
     /// Only kept when there is a log.
     target: Option<Box<Target>>,
+    /// Only there when the request brought a token for it.
+    pub(super) told: Option<Box<Told>>,
 }
 
 /// When a request has to be over because of what its rule says, and what it is called then.
@@ -121,6 +123,7 @@ impl Exchange {
             retried: false,
             upgraded: false,
             target,
+            told: None,
             connection,
         })
     }
@@ -188,8 +191,12 @@ impl Exchange {
         self.worker().random.next()
     }
 
-    /// 128 bits that nobody can guess: they name a user from now on.
+    /// 128 bits that nobody can guess: they name a user from now on. Those that the request was explained
+    /// with, if it was.
     pub(super) fn random_id(&self) -> u128 {
+        if let Some(told) = &self.told {
+            return told.random;
+        }
         let mut bytes = [0; 16];
         match getrandom::fill(&mut bytes) {
             Ok(()) => u128::from_ne_bytes(bytes),

@@ -13,6 +13,7 @@ use sluice_http1::Facts;
 use sluice_model::Protocol;
 
 use super::{choose::Plan, exchange::Exchange, upgrade::Upgrade};
+use crate::debug::SLUICE_DEBUG;
 
 // Statics, not constants: a constant of this type is made and dropped at every use.
 static HOP_BY_HOP: [HeaderName; 7] = [
@@ -51,6 +52,10 @@ pub(super) fn prepare_request<B>(
     if facts.client_cert {
         // Nobody but a proxy says who a client is.
         headers.remove(&X_FORWARDED_CLIENT_CERT);
+    }
+    if facts.debug {
+        // For this proxy, whatever it is worth.
+        headers.remove(&SLUICE_DEBUG);
     }
     if facts.lookalike {
         remove_lookalikes(headers);

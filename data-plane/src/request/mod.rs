@@ -10,6 +10,7 @@ mod http2_body;
 mod mirror;
 mod reason;
 mod respond;
+mod told;
 mod upgrade;
 mod url;
 
@@ -43,6 +44,9 @@ pub(crate) fn handle(
 ) -> impl Future<Output = Response<ResponseBody>> {
     let mut exchange = Exchange::begin(connection, &request);
     let facts = request.body().facts(request.headers());
+    if facts.debug {
+        told::admit(&mut exchange, request.headers());
+    }
     let mut request = request.map(|body| exchange.request_body(body));
     // Everything below works on these two where they stand: hyper copies the future once per
     // request, and each level that took the request by value would add its size twice.
@@ -72,6 +76,9 @@ async fn stages(
         let url = url::normalize(request)?;
         let view = url.view(request);
         let matched = exchange.matched(&snapshot, &view);
+        if exchange.told.is_some() {
+            told::explain(exchange, &snapshot, &view);
+        }
         let connection = exchange.connection();
         admit::directed(connection, &snapshot, view.host, matched.as_ref())?;
         admit::seated(connection, &snapshot, view.host, matched.as_ref())?;
@@ -87,6 +94,9 @@ async fn stages(
             Action::Forward(plan) => plan.with_target(request.uri(), &url)?,
         }
     };
+    if let Some(told) = &mut exchange.told {
+        told.chose(&plan.backend.backend.key);
+    }
     let upgrade = upgrade::requested(request, facts, &plan);
     headers::prepare_request(request, facts, exchange, &plan, upgrade.as_ref());
     if !plan.mirrors.is_empty() {

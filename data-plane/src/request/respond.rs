@@ -8,7 +8,7 @@ use http::{
 use sluice_core::filter::apply_header_edit;
 use sluice_model::HeaderEdit;
 
-use super::{Reason, ResponseBody, choose::Plan, exchange::Exchange, headers};
+use super::{Reason, ResponseBody, choose::Plan, exchange::Exchange, headers, told};
 use crate::upstream::UpstreamBody;
 
 const X_SLUICE_REASON: HeaderName = HeaderName::from_static("x-sluice-reason");
@@ -66,17 +66,18 @@ pub(super) fn answer(mut exchange: Box<Exchange>, answer: Answer) -> Response<Re
         Answer::Upstream(response) => {
             let (mut parts, body) = response.into_parts();
             exchange.answered(parts.status.as_u16(), None);
-            if exchange.worker().settings.provenance {
-                headers::add_provenance(&mut parts.headers, &exchange);
-            }
+            add_origin(&mut parts.headers, &exchange);
             if is_bodiless(&exchange, parts.status) {
                 exchange.complete();
                 return Response::from_parts(parts, ResponseBody::empty());
             }
             Response::from_parts(parts, ResponseBody::upstream(exchange, body))
         }
-        Answer::Switch(response) => {
+        Answer::Switch(mut response) => {
             exchange.answered(StatusCode::SWITCHING_PROTOCOLS.as_u16(), None);
+            if exchange.told.is_some() {
+                told::add(response.headers_mut(), &exchange);
+            }
             response.map(|()| ResponseBody::switch(exchange))
         }
         Answer::Redirect {
@@ -101,6 +102,16 @@ pub(super) fn answer(mut exchange: Box<Exchange>, answer: Answer) -> Response<Re
             response.headers_mut().insert(ALLOW, METHODS);
             bare(exchange, response, None)
         }
+    }
+}
+
+/// Says where the answer comes from, to whoever may know.
+fn add_origin(headers: &mut HeaderMap, exchange: &Exchange) {
+    if exchange.worker().settings.provenance {
+        headers::add_provenance(headers, exchange);
+    }
+    if exchange.told.is_some() {
+        told::add(headers, exchange);
     }
 }
 
@@ -145,9 +156,7 @@ fn bare(
     let (mut parts, ()) = response.into_parts();
     let reason = text.as_ref().map(|(_, reason)| *reason);
     exchange.answered(parts.status.as_u16(), reason);
-    if exchange.worker().settings.provenance {
-        headers::add_provenance(&mut parts.headers, &exchange);
-    }
+    add_origin(&mut parts.headers, &exchange);
     let length = text.as_ref().map_or(0, |(text, _)| text.len());
     parts.headers.insert(CONTENT_LENGTH, length.into());
     let body = match text {

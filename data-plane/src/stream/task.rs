@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    debug::Signers,
     identity::{ConnectError, Credentials},
     status::{ControlLink, Status},
     worker::Random,
@@ -43,6 +44,8 @@ pub(crate) struct Channels {
     pub(crate) status: watch::Sender<Status>,
     /// Who this proxy is.
     pub(crate) credentials: Credentials,
+    /// Told who signs, whenever the stream says it.
+    pub(crate) signers: watch::Sender<Signers>,
 }
 
 /// Keeps the stream to one of `control` until `leave`; then says goodbye. `restoring` says that the
@@ -155,7 +158,10 @@ impl Task {
                 let verifiers = self.verifiers.clone();
                 let _ = channels.updates.send(Order { update, verifiers }).await;
             }
-            Action::Trust(bundle) => self.trust(bundle, &channels.credentials).await,
+            Action::Trust(bundle) => {
+                self.trust(bundle, &channels.credentials).await;
+                channels.signers.send_replace(self.verifiers.clone());
+            }
             Action::Welcomed { report_interval } => {
                 channels.credentials.welcomed();
                 self.telling += 1;
@@ -333,6 +339,7 @@ mod tests {
             reports,
             status,
             credentials: Credentials::open("edge-1", None, None),
+            signers: watch::channel(None).0,
         };
         task.handle(Event::Time, &channels).await;
         assert!(matches!(task.link, Link::Connecting(..)));

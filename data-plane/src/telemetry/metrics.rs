@@ -179,6 +179,16 @@ fn connections(text: &mut Text, totals: &Totals) {
             "Access log lines that found no room.",
             counters.dropped_log_lines,
         ),
+        (
+            "sluice_debug_told_total",
+            "Requests told what became of them, for a debug token that held.",
+            counters.debug_told,
+        ),
+        (
+            "sluice_debug_ignored_total",
+            "Requests whose debug token did not hold, or was not verified: too many in a second.",
+            counters.debug_ignored,
+        ),
     ] {
         text.single(name, "counter", help, value);
     }

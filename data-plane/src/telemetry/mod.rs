@@ -116,6 +116,10 @@ pub(crate) struct Counters {
     pub(crate) dropped_log_lines: u64,
     /// Ejections of endpoints.
     pub(crate) ejections: u64,
+    /// Requests that were told what became of them.
+    pub(crate) debug_told: u64,
+    /// Requests with one that did not.
+    pub(crate) debug_ignored: u64,
 }
 
 impl Counters {
@@ -140,6 +144,8 @@ impl Counters {
         self.response_bytes += other.response_bytes;
         self.dropped_log_lines += other.dropped_log_lines;
         self.ejections += other.ejections;
+        self.debug_told += other.debug_told;
+        self.debug_ignored += other.debug_ignored;
     }
 }
 

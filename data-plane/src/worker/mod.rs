@@ -44,6 +44,7 @@ use crate::{
     access_log::LogQueue,
     clock::{Clock, WallClock},
     config::Timeouts,
+    debug::DebugGate,
     live::View,
     upstream::Upstreams,
 };
@@ -61,6 +62,8 @@ pub(crate) struct Worker {
     pub(crate) settings: Settings,
     /// Set while the process has no memory left for new work.
     pub(crate) overload: Arc<AtomicBool>,
+    /// Which requests are told what became of them.
+    pub(crate) debug: DebugGate,
     /// The time of day as `Date` has it.
     date: RefCell<Rc<[u8]>>,
     /// Copies of requests on their way to mirrors.

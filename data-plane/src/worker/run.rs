@@ -13,7 +13,7 @@ use std::{
 
 use tokio::{
     net::TcpListener,
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, watch},
     task::{LocalSet, spawn_local},
     time::{self, MissedTickBehavior},
 };
@@ -26,6 +26,7 @@ use super::{
 use crate::{
     access_log::LogQueue,
     clock::Clock,
+    debug::{DebugGate, Signers},
     live::{Generation, Live, View},
     telemetry::{Delta, Gauges},
     upstream::Upstreams,
@@ -62,6 +63,7 @@ pub(crate) struct Shared {
     pub(crate) deltas: mpsc::Sender<Delta>,
     pub(crate) settings: Settings,
     pub(crate) overload: Arc<AtomicBool>,
+    pub(crate) signers: watch::Receiver<Signers>,
 }
 
 /// The control thread's end of all workers.
@@ -168,6 +170,7 @@ impl Worker {
             log,
             settings: shared.settings,
             overload: shared.overload,
+            debug: DebugGate::new(shared.signers),
             date: RefCell::new(super::date_now()),
             copies: Cell::default(),
             deserted: Notify::new(),

@@ -4,7 +4,11 @@ use std::{net::SocketAddr, rc::Rc, sync::Arc};
 
 use sluice_core::Snapshot;
 use sluice_model::{HistoryId, Limits};
-use tokio::{sync::mpsc, task::spawn_local, time::sleep};
+use tokio::{
+    sync::{mpsc, watch},
+    task::spawn_local,
+    time::sleep,
+};
 
 use super::{Connection, Settings, Shared, TICK, Worker, accept::Port};
 use crate::{
@@ -34,6 +38,7 @@ pub(crate) fn worker(site: &Site) -> Rc<Worker> {
         deltas: mpsc::channel(1).0,
         settings,
         overload: Arc::default(),
+        signers: watch::channel(None).1,
     };
     let worker = Rc::new(Worker::new(0, shared, None));
     let deadlines = Rc::downgrade(&worker.deadlines);

@@ -156,6 +156,16 @@ impl Control {
         stream.send(Ok(ControlMessage { body })).await.unwrap();
     }
 
+    /// Says whose signatures count from now on.
+    pub(crate) async fn trust(&self, signing_keys: Vec<Vec<u8>>) {
+        let stream = self.stream.borrow().clone().expect("a stream is open");
+        let body = Some(control_message::Body::Bundle(v1::Bundle {
+            authorities: Vec::new(),
+            signing_keys,
+        }));
+        stream.send(Ok(ControlMessage { body })).await.unwrap();
+    }
+
     /// Goes away with all its streams, as a process that is killed.
     pub(crate) async fn stop(self) -> SocketAddr {
         self.server.abort();

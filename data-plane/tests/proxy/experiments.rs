@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// A site with an experiment of two halves on the cookie `sid`.
-fn site(upstream: &Upstream) -> Site {
+pub(crate) fn site(upstream: &Upstream) -> Site {
     let variant = |name: &str| v1::Variant {
         name: name.into(),
         backends: vec![],
@@ -40,7 +40,7 @@ async fn ask(edge: &Edge, headers: &[(&str, &str)]) -> Answer {
 }
 
 /// The variant that the upstream was told.
-fn told(answer: &Answer) -> &str {
+pub(crate) fn told(answer: &Answer) -> &str {
     let mut lines = answer.body.lines();
     lines.find_map(|line| line.strip_prefix("x-variant: ")).unwrap()
 }

@@ -29,4 +29,5 @@ mod places;
 mod retries;
 mod telemetry;
 mod tls;
+mod told;
 mod upgrades;

@@ -7,6 +7,7 @@
 
 mod client_cert;
 mod clients;
+mod debug_token;
 mod fault;
 mod identity;
 mod leaf;
@@ -24,6 +25,7 @@ mod validity;
 
 pub use client_cert::describe_client;
 pub use clients::Clients;
+pub use debug_token::{DebugClaim, DebugToken, MAX_DEBUG_TOKEN_LIFE};
 pub use fault::Fault;
 pub use identity::{Identity, check_pair};
 pub use leaf::Leaf;

@@ -111,6 +111,11 @@ impl Verifiers {
         self.keys.is_empty()
     }
 
+    /// Whether one of them has this name.
+    pub fn knows(&self, key: SigningKeyId) -> bool {
+        self.keys.iter().any(|(id, _)| *id == key)
+    }
+
     /// Verifies that the key of that name signed `statement`.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ mod deploy;
 mod discovery;
 mod drain;
 mod experiment;
+mod explained;
 mod failover;
 mod failures;
 mod files;

@@ -6,6 +6,7 @@ use clap::Subcommand;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
+use super::token;
 use crate::client::{Client, Request};
 use crate::failure::Failure;
 use crate::manifest::Manifest;
@@ -61,10 +62,7 @@ pub(crate) async fn run(client: &Client, scope: &Scope, action: &Action) -> Resu
             if let Some(proxy) = proxy {
                 body["proxy"] = proxy.as_str().into();
             }
-            let answer = client.send(Request::new(Method::POST, &PATH).json(body)).await?;
-            print::result(scope.output, &answer, |answer| {
-                Ok(format!("{}\n", Manifest(answer).text_or_none("/token")))
-            })?;
+            token::made(client, scope, &PATH, body).await?;
         }
         Action::List => {
             let answer = client.send(Request::get(&PATH)).await?;

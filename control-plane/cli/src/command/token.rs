@@ -33,14 +33,23 @@ enum Action {
         #[arg(long, value_parser = duration, value_name = "TIME")]
         expires: Option<Duration>,
         /// What it may do, as `VERBS[:KINDS[:NAMESPACES]]` with commas, e.g. `get,plan` or
-        /// `create,update:HTTPRoute,Backend:shop`; may be repeated. Verbs are get, plan, create, update and
-        /// delete. Without, it may do everything
+        /// `create,update:HTTPRoute,Backend:shop`; may be repeated. Verbs are get, plan, create, update, delete
+        /// and debug. Without, it may do everything
         #[arg(long, value_name = "GRANT", value_parser = grant)]
         allow: Vec<Value>,
     },
     /// Tokens that proxies join the fleet with
     #[command(subcommand)]
     Join(join_token::Action),
+    /// Make a token for requests that proxies answer with their explanation, and print it
+    Debug {
+        /// The only host of requests that it is for; any without
+        #[arg(long, value_name = "HOST")]
+        host: Option<String>,
+        /// How long it holds, an hour at most; it cannot be withdrawn
+        #[arg(long, value_parser = duration, value_name = "TIME", default_value = "10m")]
+        expires: Duration,
+    },
     /// List tokens, without their secrets
     List,
     /// Withdraw a token, at once
@@ -64,11 +73,14 @@ pub(crate) async fn run(client: &Client, scope: &Scope, options: &Options) -> Re
             if !allow.is_empty() {
                 body["grants"] = allow.as_slice().into();
             }
-            let request = Request::new(Method::POST, &["v1", "tokens"]).json(body);
-            let answer = client.send(request).await?;
-            print::result(scope.output, &answer, |answer| {
-                Ok(format!("{}\n", Manifest(answer).text_or_none("/token")))
-            })?;
+            made(client, scope, &["v1", "tokens"], body).await?;
+        }
+        Action::Debug { host, expires } => {
+            let mut body = json!({"expiresInSeconds": expires.as_secs()});
+            if let Some(host) = host {
+                body["host"] = host.as_str().into();
+            }
+            made(client, scope, &["v1", "debug-tokens"], body).await?;
         }
         Action::Join(action) => return join_token::run(client, scope, action).await,
         Action::List => {
@@ -84,6 +96,23 @@ pub(crate) async fn run(client: &Client, scope: &Scope, options: &Options) -> Re
         }
     }
     Ok(Outcome::Done)
+}
+
+/// Has a token made and prints it.
+///
+/// # Errors
+/// When the control plane refuses or does not answer.
+pub(super) async fn made(
+    client: &Client,
+    scope: &Scope,
+    path: &[&str],
+    wanted: Value,
+) -> Result<(), Failure> {
+    let request = Request::new(Method::POST, path).json(wanted);
+    let answer = client.send(request).await?;
+    print::result(scope.output, &answer, |answer| {
+        Ok(format!("{}\n", Manifest(answer).text_or_none("/token")))
+    })
 }
 
 /// A grant as REST has it. What the words mean is the control plane's to say, but for kinds, which people call by

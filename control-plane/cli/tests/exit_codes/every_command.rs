@@ -64,6 +64,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("ca show", NO_ITEMS, "ca"),
     ("token list", NO_ITEMS, "token create"),
     ("token revoke a", "", "token revoke"),
+    ("token debug", r#"{"token": "t"}"#, "token debug --host"),
     ("token join list", NO_ITEMS, "token join create --label a"),
 ];
 

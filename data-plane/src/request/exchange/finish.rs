@@ -1,6 +1,6 @@
 //! Finish: a request is counted and logged when it is dropped, once, whatever happened.
 
-use std::time::Instant;
+use std::{net::SocketAddr, time::Instant};
 
 use http::{Request, header::HOST};
 
@@ -30,6 +30,25 @@ impl Drop for Exchange {
 }
 
 impl Exchange {
+    /// Endpoints that were tried, one of them maybe twice.
+    pub(in crate::request) fn attempts(&self) -> u32 {
+        match (&self.upstream, self.retried) {
+            (None, _) => 0,
+            (Some(_), false) => 1,
+            (Some(_), true) => 2,
+        }
+    }
+
+    /// Where the last endpoint listens that was tried.
+    pub(in crate::request) fn endpoint_address(&self) -> Option<SocketAddr> {
+        self.upstream.as_ref().map(|upstream| upstream.label.address)
+    }
+
+    /// What the client gets, and why if that is not what was asked for.
+    pub(in crate::request) fn outcome(&self) -> (u16, Option<Reason>) {
+        (self.status, self.reason)
+    }
+
     fn sent_bytes(&self) -> u64 {
         self.sent.as_ref().map_or(0, |sent| sent.bytes.get())
     }
