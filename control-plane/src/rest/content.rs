@@ -21,7 +21,7 @@ use super::problem::{INPUT, Problem};
 /// Longest body of an apply, in bytes: some 10,000 routes and more.
 pub(super) const MAX_BODY: usize = 64 * 1024 * 1024;
 /// Longest body of anything else, in bytes.
-const MAX_JSON: usize = 1024 * 1024;
+pub(super) const MAX_JSON: usize = 1024 * 1024;
 /// Longest time for a body to arrive.
 const MAX_ARRIVAL: Duration = Duration::from_secs(60);
 
@@ -196,6 +196,11 @@ impl<T: JsonSchema> Content for LongJson<T> {
 }
 
 impl<T> LongJson<T> {
+    /// Whether it is longer than other documents may be.
+    pub(super) fn is_long(&self) -> bool {
+        self.received.bytes.len() > MAX_JSON
+    }
+
     /// Reads it, or a part of it, into what may refer to its bytes; it takes a core for a while.
     pub(super) fn read<'a, P: Deserialize<'a>>(&'a self) -> Result<P, Problem> {
         json(&self.received.bytes)

@@ -12,7 +12,7 @@ use sluice_model::{Code, Revision};
 use tokio::time::Instant;
 
 use super::answer::Answer;
-use super::content::{Json, LongJson, MAX_BODY};
+use super::content::{Json, LongJson, MAX_BODY, MAX_JSON};
 use super::operation::Call;
 use super::plan::Asked;
 use super::problem::{INPUT, Missing, Problem};
@@ -40,14 +40,29 @@ pub(super) async fn explain(call: Call<(), LongJson<Question>>) -> Result<Answer
     let Call {
         api, caller, content, ..
     } = call;
-    let mut question: Question = content.read()?;
+    // What is long takes a core for a while, so it takes a turn before it is read.
+    let turn = match content.is_long() {
+        true => Some(api.admission.plan()?),
+        false => None,
+    };
+    let read = tokio::task::spawn_blocking(move || (content.read::<Question>(), content, turn));
+    // It only fails to run when the runtime goes down.
+    let (question, content, turn) = read.await.map_err(|_| Problem::Closing)?;
+    let mut question = question?;
+    if content.is_long() && question.manifests.is_none() {
+        return Err(Problem::TooLarge(MAX_JSON));
+    }
     let asked = question.read().map_err(Problem::Violations)?;
     let terms = question.terms().map_err(Problem::Violations)?;
-    let labels = labels(&api, question.labels.as_ref(), question.proxy.as_deref())?;
+    let labels = labels(
+        &api,
+        question.labels.as_ref().map(|few| &few.0),
+        question.proxy.as_deref(),
+    )?;
     let sight = match question.manifests.take() {
         None => Sight::of(&api, terms.against, &labels).await?,
         Some(text) => {
-            let turn = api.admission.plan()?;
+            let turn = turn.map_or_else(|| api.admission.plan(), Ok)?;
             let resources = parse(content, text, terms.namespace()).await?;
             let asked = Asked::of(&api, &caller, terms, resources, turn).await?;
             Sight::proposed(asked, labels).await?

@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use sluice_core::{normalize_host, normalize_path};
 use sluice_intent::Namespace;
 use sluice_model::{Code, Revision, Violation};
@@ -17,7 +19,7 @@ use super::problem::INPUT;
 use super::query::{self, ParameterError};
 use crate::compile::DanglingRefs;
 
-/// Most header fields of a request.
+/// Most header fields of a request, and most labels.
 const MAX_HEADERS: usize = 100;
 
 /// The request to explain.
@@ -31,7 +33,7 @@ pub(super) struct Question {
     url: String,
     /// Its header fields; the values of one name joined to one, as HTTP allows.
     #[serde(default)]
-    headers: BTreeMap<String, String>,
+    headers: Few,
     /// Address of the client, for experiments on it; 127.0.0.1 when left out.
     pub(super) client_ip: Option<IpAddr>,
     /// As of this revision; the newest one when left out.
@@ -47,9 +49,43 @@ pub(super) struct Question {
     /// What to do about references to what does not exist; `refuse` when left out.
     dangling_refs: Option<Dangling>,
     /// On the proxies with these labels; without labels and `proxy`, on one that has none.
-    pub(super) labels: Option<BTreeMap<String, String>>,
+    pub(super) labels: Option<Few>,
     /// On this proxy, instead of `labels`.
     pub(super) proxy: Option<String>,
+}
+
+/// Names and values: as many as there may be of either, and one more, which tells that there are too many. The
+/// rest is not kept.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(with = "BTreeMap<String, String>", inline)]
+pub(super) struct Few(pub(super) BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Few {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FewOf)
+    }
+}
+
+struct FewOf;
+
+impl<'de> Visitor<'de> for FewOf {
+    type Value = Few;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object whose members are texts")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Few, A::Error> {
+        let mut few = BTreeMap::new();
+        while few.len() <= MAX_HEADERS {
+            match members.next_entry()? {
+                Some((name, value)) => drop(few.insert(name, value)),
+                None => return Ok(Few(few)),
+            }
+        }
+        while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Few(few))
+    }
 }
 
 /// What to do about references to what does not exist.
@@ -156,11 +192,11 @@ impl Question {
     }
 
     fn headers(&self, refuse: &mut impl FnMut(&str, &dyn ToString)) -> HeaderMap {
-        if self.headers.len() > MAX_HEADERS {
+        if self.headers.0.len() > MAX_HEADERS {
             refuse("headers", &format!("there may be {MAX_HEADERS}"));
         }
         let mut headers = HeaderMap::new();
-        for (name, value) in self.headers.iter().take(MAX_HEADERS) {
+        for (name, value) in self.headers.0.iter().take(MAX_HEADERS) {
             match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
                 (Ok(name), Ok(value)) => drop(headers.append(name, value)),
                 _ => refuse(&format!("headers[{name:?}]"), &"must be a header field of HTTP"),
@@ -190,7 +226,7 @@ mod tests {
         Question {
             method: method.into(),
             url: url.into(),
-            headers: headers.collect(),
+            headers: Few(headers.collect()),
             client_ip: None,
             revision: None,
             manifests: None,
@@ -234,6 +270,29 @@ mod tests {
         asked.prune = Some("team=shop".into());
         let terms = asked.terms().unwrap();
         assert_eq!(terms.namespace.unwrap().as_str(), "shop");
+    }
+
+    #[test]
+    fn of_too_many_headers_no_more_are_kept_than_tell_so() {
+        let text = |count: usize| {
+            let headers: BTreeMap<_, _> = (0..count).map(|at| (format!("x-{at}"), "1")).collect();
+            serde_json::json!({"method": "GET", "url": "/", "headers": headers, "labels": headers})
+                .to_string()
+        };
+        let kept = |count| {
+            let read: Question = serde_json::from_str(&text(count)).unwrap();
+            (
+                read.headers.0.len(),
+                read.labels.as_ref().unwrap().0.len(),
+                read.read().is_ok(),
+            )
+        };
+        assert_eq!(kept(100), (100, 100, true));
+        assert_eq!(kept(5_000), (101, 101, false));
+        assert!(
+            serde_json::from_str::<Question>(r#"{"method": "GET", "url": "/", "headers": {"a": 1}}"#)
+                .is_err()
+        );
     }
 
     #[test]

@@ -186,3 +186,16 @@ async fn a_proposal_needs_the_grants_of_a_plan_and_tells_nobody_what_a_secret_ho
         assert_eq!(explain(&[secret(password)]).await.status, 403, "{password}");
     }
 }
+
+#[tokio::test]
+async fn only_with_manifests_may_a_question_be_long() {
+    let server = Server::start().await;
+    server.apply(&shop()).await;
+    let long = " ".repeat(2 * 1024 * 1024);
+    let mut question = json!({"method": "GET", "url": "http://shop.example.com/a", "namespace": long});
+    assert_eq!(server.post("/v1/explain", &question).await.status, 413);
+    question["namespace"] = "default".into();
+    question["manifests"] = format!("{long}{}", list(&shop())).into();
+    let answer = server.post("/v1/explain", &question).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+}

@@ -108,6 +108,7 @@ impl Snapshot {
             request,
             listener: listener.map(AsRef::as_ref),
             winner,
+            tells_values: bounds.tells_values,
         };
         let near = near::search(teller, port, bounds);
         Explanation {

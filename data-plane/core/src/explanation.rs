@@ -41,6 +41,9 @@ pub struct ExplainBounds {
     pub near_misses: usize,
     /// Most matches and places of the table that are looked at for them.
     pub examined: usize,
+    /// Whether the values are told that rules ask for in header fields and query parameters. Who may know them
+    /// is not who may send requests.
+    pub tells_values: bool,
 }
 
 impl Default for ExplainBounds {
@@ -48,6 +51,7 @@ impl Default for ExplainBounds {
         Self {
             near_misses: 100,
             examined: 10_000,
+            tells_values: true,
         }
     }
 }

@@ -237,7 +237,7 @@ fn every_near_miss_says_which_predicate_failed_first_and_never_what_the_request_
         (
             "rule/default/r0/6",
             "header",
-            "authorization: a certain value is asked for; the request lacks it",
+            "a certain authorization is asked for; the request lacks it",
             None,
         ),
         ("rule/default/r0/2", "method", "POST is asked for, not GET", None),
@@ -255,6 +255,29 @@ fn every_near_miss_says_which_predicate_failed_first_and_never_what_the_request_
     assert_eq!(told, expected);
     assert_eq!((explained.near_miss_count, explained.is_complete), (11, true));
     assert!(!format!("{explained:?}").contains("secret"), "{explained:?}");
+}
+
+#[test]
+fn where_values_are_not_told_names_are() {
+    let mut world = World::default();
+    let matches = vec![
+        wanted("/", "", Some(("x-a", "of-the-rule")), None),
+        wanted("/", "", None, Some(("q", "of-the-rule"))),
+    ];
+    ruled(&mut world, 0, 0, "x.com", matches);
+    let bounds = ExplainBounds {
+        tells_values: false,
+        ..ExplainBounds::default()
+    };
+    let snapshot = full(&world.resources(), 1);
+    let explained = snapshot.explain_within(80, &asked("x.com", "/a").view(), CLIENT, 0, &bounds);
+    let told: Vec<_> = explained.near_misses.iter().map(|miss| &*miss.detail).collect();
+    let expected = [
+        "a certain q is asked for; the request has another value",
+        "a certain x-a is asked for; the request has another value",
+    ];
+    assert_eq!(told, expected);
+    assert!(!format!("{explained:?}").contains("of-the-rule"), "{explained:?}");
 }
 
 #[test]
@@ -313,6 +336,7 @@ fn near_misses_are_looked_for_as_far_as_the_bounds_say_and_no_further() {
         let bounds = ExplainBounds {
             near_misses,
             examined,
+            ..ExplainBounds::default()
         };
         let explained = snapshot.explain_within(80, &request.view(), CLIENT, 0, &bounds);
         (

@@ -19,6 +19,7 @@ const MAX_EXPLANATION: usize = 4 * 1024;
 const BOUNDS: ExplainBounds = ExplainBounds {
     near_misses: 20,
     examined: 256,
+    tells_values: false,
 };
 /// What is left out until the rest fits, in this order, once there is no near miss left.
 const PARTS: [&str; 7] = [

@@ -103,6 +103,11 @@ impl DebugClaim {
         verifiers.knows(self.key)
     }
 
+    /// The token, for whoever has verified the same text before.
+    pub fn known(self) -> DebugToken {
+        self.token
+    }
+
     /// The token, if one of `verifiers` signed it for this history.
     ///
     /// # Errors

@@ -14,6 +14,9 @@ use crate::table::RouteTable;
 /// Most names that one near miss lists.
 const MAX_NAMES: usize = 3;
 
+/// A rule may know its clients by what they have to keep to themselves.
+static PRIVATE: [HeaderName; 3] = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE];
+
 /// Why a match did not get a request. The order is that in which predicates are asked, the last first: the
 /// smaller, the nearer.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +85,7 @@ pub(super) struct Teller<'a> {
     pub(super) listener: Option<&'a Listener>,
     /// Who got the request.
     pub(super) winner: Option<&'a Candidate>,
+    pub(super) tells_values: bool,
 }
 
 impl Teller<'_> {
@@ -146,14 +150,19 @@ impl Teller<'_> {
         match unmet {
             Unmet::Method(method) => format!("{method} is asked for, not {}", self.request.method),
             Unmet::Header(wanted) => {
-                let (name, value) = (&wanted.name, &wanted.value);
-                let has = has(self.request.headers.contains_key(name));
-                format!("{name}: {} is asked for; {has}", expected(name, value))
+                let has = has(self.request.headers.contains_key(&wanted.name));
+                let is_private = PRIVATE.contains(&wanted.name);
+                match is_private || !self.tells_values {
+                    true => format!("a certain {} is asked for; {has}", wanted.name),
+                    false => format!("{}: {} is asked for; {has}", wanted.name, told(&wanted.value)),
+                }
             }
             Unmet::Query(wanted) => {
-                let (name, value) = (&wanted.name, &wanted.value);
-                let has = has(self.request.query(name).is_some());
-                format!("{name}={} is asked for; {has}", told(value))
+                let has = has(self.request.query(&wanted.name).is_some());
+                match self.tells_values {
+                    false => format!("a certain {} is asked for; {has}", wanted.name),
+                    true => format!("{}={} is asked for; {has}", wanted.name, told(&wanted.value)),
+                }
             }
         }
     }
@@ -195,14 +204,6 @@ impl Teller<'_> {
             by,
             format!("all holds, and match {at} of {key} goes before it: {why}"),
         )
-    }
-}
-
-/// A rule may know its clients by what they have to keep to themselves.
-fn expected(header: &HeaderName, value: &ValueMatch) -> String {
-    match [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE].contains(header) {
-        true => "a certain value".to_owned(),
-        false => told(value),
     }
 }
 
