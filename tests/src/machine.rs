@@ -22,11 +22,26 @@ pub(crate) fn cpu_time(pid: Pid) -> anyhow::Result<Duration> {
 
 /// Resident memory of `pid` in bytes.
 pub(crate) fn resident_bytes(pid: Pid) -> anyhow::Result<u64> {
+    status_bytes(pid, "VmRSS:")
+}
+
+/// The most resident memory of `pid` in bytes since it started, or since [`forget_peak`].
+pub(crate) fn peak_resident_bytes(pid: Pid) -> anyhow::Result<u64> {
+    status_bytes(pid, "VmHWM:")
+}
+
+/// From now on the peak is that of what follows.
+pub(crate) fn forget_peak(pid: Pid) -> anyhow::Result<()> {
+    let path = format!("/proc/{pid}/clear_refs");
+    std::fs::write(&path, "5").context(path)
+}
+
+fn status_bytes(pid: Pid, field: &'static str) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .context("no VmRSS")?;
+        .find_map(|line| line.strip_prefix(field))
+        .context(field)?;
     let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
     Ok(kib * 1024)
 }
@@ -59,6 +74,9 @@ mod tests {
 
     #[test]
     fn resident_memory_is_read_in_bytes() {
-        assert!(resident_bytes(Pid::this()).unwrap() > 100_000);
+        let resident = resident_bytes(Pid::this()).unwrap();
+        assert!(resident > 100_000);
+        forget_peak(Pid::this()).unwrap();
+        assert!(peak_resident_bytes(Pid::this()).unwrap() > 100_000);
     }
 }

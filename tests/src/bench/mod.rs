@@ -13,6 +13,7 @@ mod instructions;
 mod load;
 mod markdown;
 mod options;
+mod plans;
 mod report;
 mod rivals;
 mod rounds;
@@ -23,7 +24,7 @@ mod upstream;
 mod versions;
 mod views;
 
-pub use options::{Command, Discovery, Instructions, Options, Proxy, Views};
+pub use options::{Command, Discovery, Instructions, Options, Plans, Proxy, Views};
 
 use anyhow::bail;
 use tokio::signal::unix::{SignalKind, signal};
@@ -46,6 +47,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             Some(Command::Instructions(options)) => instructions::measure(options).await,
             Some(Command::Discovery(options)) => discovery::measure(options).await,
             Some(Command::Views(options)) => views::measure(options).await,
+            Some(Command::Plans(options)) => plans::measure(options).await,
             None => measure(&options).await,
         }
     };

@@ -55,6 +55,8 @@ pub enum Command {
     Discovery(Discovery),
     /// Measures what a change of one route costs the control plane, by how many views there are.
     Views(Views),
+    /// Measures how long a plan takes over REST, and what memory it takes.
+    Plans(Plans),
     /// Answers every request with the same 122 bytes, and says where it listens.
     #[command(hide = true)]
     Upstream {
@@ -90,6 +92,24 @@ pub struct Views {
     /// Changes to measure in each case, one after the other.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub changes: u32,
+    /// Also replace the section of tests/bench/RESULTS.md.
+    #[arg(long)]
+    pub write: bool,
+}
+
+/// How plans are measured.
+#[derive(Debug, Clone, Args)]
+pub struct Plans {
+    /// Routes in the table; from few to many.
+    #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000],
+          value_parser = clap::value_parser!(u32).range(100..=100_000))]
+    pub routes: Vec<u32>,
+    /// How many of them the planned manifests change.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub changes: u32,
+    /// Plans to measure in each case, one after the other.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub rounds: u32,
     /// Also replace the section of tests/bench/RESULTS.md.
     #[arg(long)]
     pub write: bool,

@@ -62,12 +62,17 @@ impl Stage {
             backend("canary", &endpoint(9002)),
             moving(0),
         ]);
-        let routes: Vec<_> = (0..self.routes).map(|number| route(number, 0)).collect();
+        let routes: Vec<_> = self.table().collect();
         for document in std::iter::once(base).chain(routes.chunks(BATCH).map(list)) {
             let applied = self.rest().apply(&document, "").await;
             applied.with_context(|| self.control.process.log())?;
         }
         Ok(())
+    }
+
+    /// The routes as they are at first.
+    pub fn table(&self) -> impl Iterator<Item = Value> {
+        (0..self.routes).map(|number| route(number, 0))
     }
 
     /// Its REST interface.
