@@ -75,6 +75,9 @@ pub(crate) enum Failure {
     /// A directory that was named has no manifests.
     #[error("{}: no *.yaml, *.yml or *.json file in this directory", .0.display())]
     NoManifests(PathBuf),
+    /// A directory to be read with all that lies below has a link to another one.
+    #[error("{}: is a link to a directory, which is not followed: name what it leads to with -f, too, and put the link elsewhere", .0.display())]
+    Link(PathBuf),
     /// A file named `.json` is not JSON.
     #[error("{}: {source}", path.display())]
     Json {

@@ -229,7 +229,7 @@ impl MaybeFiles {
 }
 
 fn read(filenames: &[PathBuf], recursive: bool, prune: &Prune) -> Result<Sources, Failure> {
-    let depth = match recursive || prune.is_of_everything() {
+    let depth = match recursive || prune.parameter().is_some() {
         true => Depth::Tree,
         false => Depth::Directory,
     };
@@ -240,7 +240,7 @@ fn read(filenames: &[PathBuf], recursive: bool, prune: &Prune) -> Result<Sources
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Prune {
     /// Delete what is not among the manifests: with SELECTOR what has these labels, wherever it is, else everything
-    /// but Secrets in the namespaces of the manifests. Directories are then read with all that lies below
+    /// in the namespaces of the manifests; never Secrets. Directories are then read with all that lies below
     #[arg(long, value_name = "SELECTOR", num_args = 0..=1, default_missing_value = Self::NAMESPACES)]
     prune: Option<String>,
     /// With --prune and no SELECTOR: in every namespace
@@ -260,10 +260,6 @@ impl Prune {
             Some(Self::NAMESPACES) if self.all_namespaces => Some(Self::EVERYTHING),
             other => other,
         }
-    }
-
-    fn is_of_everything(&self) -> bool {
-        matches!(self.parameter(), Some(Self::NAMESPACES | Self::EVERYTHING))
     }
 }
 

@@ -152,9 +152,11 @@ fn manifests_in(directory: &Path, depth: Depth) -> Result<Vec<PathBuf>, Failure>
     let mut waiting = vec![directory.to_owned()];
     while let Some(next) = waiting.pop() {
         let listed = fs::read_dir(&next).and_then(|entries| sort_out(entries, &mut files, &mut waiting));
-        listed.map_err(|source| Failure::Read { path: next, source })?;
-        if depth == Depth::Directory {
-            break;
+        let link = listed.map_err(|source| Failure::Read { path: next, source })?;
+        match (depth, link) {
+            (Depth::Directory, _) => break,
+            (Depth::Tree, Some(link)) => return Err(Failure::Link(link)),
+            (Depth::Tree, None) => {}
         }
     }
     if files.is_empty() {
@@ -164,26 +166,32 @@ fn manifests_in(directory: &Path, depth: Depth) -> Result<Vec<PathBuf>, Failure>
     Ok(files)
 }
 
-/// Adds the manifests among `entries`, and the directories below. A link to a directory is none: it may lead
-/// back up.
+/// Adds the manifests among `entries`, and the directories below; a link to a directory, if there is one. It
+/// may lead back up, so it is not followed; what lies behind it would be missed in silence.
 fn sort_out(
     entries: fs::ReadDir,
     files: &mut Vec<PathBuf>,
     directories: &mut Vec<PathBuf>,
-) -> io::Result<()> {
+) -> io::Result<Option<PathBuf>> {
+    let mut link = None;
     for entry in entries {
         let entry = entry?;
         let path = entry.path();
         let ending = path.extension().and_then(|ending| ending.to_str());
+        let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
         if entry.file_type()?.is_dir() {
-            if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            if !is_hidden {
                 directories.push(path);
             }
-        } else if ending.is_some_and(|ending| ENDINGS.contains(&ending)) && !path.is_dir() {
+        } else if path.is_dir() {
+            if !is_hidden {
+                link = Some(path);
+            }
+        } else if ending.is_some_and(|ending| ENDINGS.contains(&ending)) {
             files.push(path);
         }
     }
-    Ok(())
+    Ok(link)
 }
 
 #[cfg(test)]
@@ -245,10 +253,18 @@ mod tests {
         ] {
             write(path);
         }
-        std::os::unix::fs::symlink(directory.path(), directory.path().join("a/up")).unwrap();
-        let read = |depth| names(&Sources::read(&[directory.path().into()], depth).unwrap().body());
-        assert_eq!(read(Depth::Tree), ["first", "second", "third"]);
-        assert_eq!(read(Depth::Directory), ["third"]);
+        let link = |name| std::os::unix::fs::symlink(directory.path(), directory.path().join(name)).unwrap();
+        link("a/.up");
+        let read = |depth| Sources::read(&[directory.path().into()], depth);
+        let found = |depth| names(&read(depth).unwrap().body());
+        assert_eq!(found(Depth::Tree), ["first", "second", "third"]);
+        assert_eq!(found(Depth::Directory), ["third"]);
+        link("a/up");
+        let refused = read(Depth::Tree);
+        assert!(
+            matches!(&refused, Err(Failure::Link(path)) if path.ends_with("a/up")),
+            "{refused:?}"
+        );
     }
 
     #[test]

@@ -207,14 +207,15 @@ fn apply(world: &World, resources: &[Resource], prune: Option<&Prune>) -> Vec<Ch
     let mut changes: Vec<_> = resources.iter().cloned().map(Change::Put).collect();
     if let Some(prune) = prune {
         let kept: HashSet<_> = resources.iter().map(|resource| &resource.id).collect();
-        let namespaces: HashSet<_> = kept.iter().map(|id| &id.namespace).collect();
-        let is_meant = |resource: &Resource| {
-            let is_secret = resource.id.kind == Kind::Secret;
-            match prune {
-                Prune::Selected(selector) => selector.matches(&resource.labels),
-                Prune::Namespaces => !is_secret && namespaces.contains(&resource.id.namespace),
-                Prune::Everything => !is_secret,
-            }
+        // A grant lies in the namespace of whoever is referred to, and makes nobody else's namespace one's own.
+        let owned = kept.iter().filter(|id| id.kind != Kind::ReferenceGrant);
+        let namespaces: HashSet<_> = owned.map(|id| &id.namespace).collect();
+        let is_meant = |resource: &Resource| match prune {
+            // No export has them, and no rollback brings them back.
+            _ if resource.id.kind == Kind::Secret => false,
+            Prune::Selected(selector) => selector.matches(&resource.labels),
+            Prune::Namespaces => namespaces.contains(&resource.id.namespace),
+            Prune::Everything => true,
         };
         let live = world.iter().map(|intent| &intent.resource);
         let gone = live.filter(|resource| is_meant(resource) && !kept.contains(&resource.id));

@@ -14,6 +14,7 @@ use super::plan::{Asked, PlanQuery};
 use super::problem::Problem;
 use crate::compile::{Action, World};
 use crate::live::Proposal;
+use crate::store::{Scope, Verb};
 
 /// Bytes of manifests in one answer; what differs beyond is named.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
@@ -58,7 +59,8 @@ struct Differing {
     after: Option<Written>,
     /// Whether both are left out, for there are too many to show.
     is_cut: bool,
-    /// Whether all that differs may be what a Secret holds, which is never shown.
+    /// Whether all that differs may be what a Secret holds, which is never shown, or the token may not get what is
+    /// live.
     is_hidden: bool,
 }
 
@@ -83,12 +85,13 @@ impl JsonSchema for Written {
 
 /// Compares the manifests with what is live, or was, as an apply would.
 pub(super) async fn diff(call: Call<PlanQuery, Manifests>) -> Result<Answer<Json<Comparison>>, Problem> {
+    let scope = call.caller.scope.clone();
     let (_, asked) = Asked::read(call).await?;
-    let compared = asked.judge(|proposal| Ok(compare(proposal))).await;
+    let compared = asked.judge(move |proposal| Ok(compare(proposal, &scope))).await;
     compared.map(Into::into)
 }
 
-fn compare(proposal: &Proposal) -> Comparison {
+fn compare(proposal: &Proposal, scope: &Scope) -> Comparison {
     let actions = &proposal.changed.actions;
     let count = |wanted: Action| actions.iter().filter(|(_, action)| *action == wanted).count();
     let mut left = MAX_BYTES;
@@ -103,15 +106,23 @@ fn compare(proposal: &Proposal) -> Comparison {
         deleted: count(Action::Deleted),
         unchanged: count(Action::Unchanged),
         resources: differing
-            .map(|(id, action)| differ(proposal, id, *action, &mut left))
+            .map(|(id, action)| differ(proposal, scope, id, *action, &mut left))
             .collect(),
     }
 }
 
-fn differ(proposal: &Proposal, id: &ResourceId, action: Action, left: &mut usize) -> Differing {
+fn differ(
+    proposal: &Proposal,
+    scope: &Scope,
+    id: &ResourceId,
+    action: Action,
+    left: &mut usize,
+) -> Differing {
     let written = |world: &World| world.get(id).map(|intent| intent.resource.to_json());
     let (before, after) = (written(&proposal.before), written(&proposal.changed.world));
-    let is_hidden = id.kind == Kind::Secret && before == after;
+    let may_see = scope.allows_to(Verb::Get, id);
+    let is_hidden = !may_see || (id.kind == Kind::Secret && before == after);
+    let before = before.filter(|_| may_see);
     let size = |one: &Option<Value>| one.as_ref().map_or(0, |value| value.to_string().len());
     let size = size(&before) + size(&after);
     let is_cut = size > *left;

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use schemars::JsonSchema;
-use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use sluice_core::diff::replay::{Recorded, Sample};
 use sluice_core::{RequestView, normalize_host, normalize_path};
@@ -20,6 +21,10 @@ use crate::plan::Feed;
 const MAX_KEYS: usize = 250_000;
 /// Most names of headers that were looked at.
 const MAX_RECORDED: usize = 1_000;
+/// Most headers of one kind.
+const MAX_HEADERS: usize = 100;
+/// Most requests of one kind: so many of so many kinds can be added up.
+const MAX_WEIGHT: u64 = 1 << 40;
 /// Characters that are shown of a request that cannot be read.
 const SHOWN: usize = 100;
 
@@ -36,8 +41,8 @@ pub(super) struct Traffic<'a> {
     #[serde(borrow, deserialize_with = "keys")]
     keys: Vec<Key<'a>>,
     /// Headers that `keys` would have if the requests had had them, besides those that they have; `*` is all.
-    /// Others are taken as absent, and it is said of how many requests.
-    #[serde(default)]
+    /// Others are taken as absent, and it is said of how many requests. At most 1,000.
+    #[serde(default, deserialize_with = "recorded")]
     recorded: Vec<String>,
     /// On proxies with these labels; without labels and `proxy`, on one that has none.
     pub(super) labels: Option<BTreeMap<String, String>>,
@@ -71,10 +76,11 @@ struct Key<'a> {
     port: Option<u16>,
     /// Over TLS or not, if that is known.
     scheme: Option<Scheme>,
-    /// Header fields, as far as they are known.
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-    /// How many requests.
+    /// Header fields, as far as they are known; at most 100.
+    #[serde(borrow, default, deserialize_with = "headers")]
+    #[schemars(with = "BTreeMap<String, String>")]
+    headers: Fields<'a>,
+    /// How many requests, at most 2^40.
     #[serde(default = "one")]
     weight: u64,
 }
@@ -94,14 +100,10 @@ impl Traffic<'_> {
     /// Names of headers that were looked at; `None`: all.
     ///
     /// # Errors
-    /// Names that no header can have, or too many.
+    /// Names that no header can have.
     pub(super) fn recorded(&self) -> Result<Option<Vec<HeaderName>>, Vec<Violation>> {
         if self.recorded.iter().any(|name| name == "*") {
             return Ok(None);
-        }
-        if self.recorded.len() > MAX_RECORDED {
-            let message = format!("there may be {MAX_RECORDED}");
-            return Err(vec![Violation::new(INPUT, "recorded", Code::OutOfRange, message)]);
         }
         let name = |(at, name): (usize, &String)| {
             let refuse = |_| {
@@ -126,7 +128,7 @@ impl Traffic<'_> {
         for key in &self.keys {
             headers.clear();
             if let Err(reason) = key.bring(recorded, &mut headers, feed) {
-                feed.malformed(key.weight, || {
+                feed.malformed(key.weight.min(MAX_WEIGHT), || {
                     let shown = |text: &str| text.chars().take(SHOWN).collect::<String>();
                     let [method, host, path] = [&key.method, &key.host, &key.path].map(|text| shown(text));
                     format!("{method} {host} {path}: {reason}")
@@ -143,6 +145,9 @@ impl Key<'_> {
         headers: &mut HeaderMap,
         feed: &mut Feed<'_>,
     ) -> Result<(), String> {
+        if self.weight > MAX_WEIGHT {
+            return Err(format!("there may be {MAX_WEIGHT} requests of a kind"));
+        }
         let method = Method::from_bytes(self.method.as_bytes()).map_err(|_| "no method")?;
         let (path, query) = match self.path.split_once('?') {
             Some((path, query)) => (path, Some(query)),
@@ -151,8 +156,8 @@ impl Key<'_> {
         let host = normalize_host(&self.host).map_err(|error| error.to_string())?;
         let path = normalize_path(path).map_err(|error| error.to_string())?;
         for (name, value) in &self.headers {
-            let name = HeaderName::try_from(name).map_err(|_| "a header has no name of one")?;
-            let value = HeaderValue::try_from(value).map_err(|_| "a header has a value that none has")?;
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "a header has no name of one")?;
+            let value = HeaderValue::from_str(value).map_err(|_| "a header has a value that none has")?;
             headers.append(name, value);
         }
         if let (false, Ok(value)) = (headers.contains_key(HOST), HeaderValue::from_str(&self.host)) {
@@ -179,26 +184,67 @@ impl Key<'_> {
 
 /// Reads keys, and no more than there may be.
 fn keys<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Key<'a>>, D::Error> {
-    struct Keys;
+    deserializer.deserialize_seq(AtMost::<Key<'de>, MAX_KEYS>(PhantomData))
+}
 
-    impl<'de> Visitor<'de> for Keys {
-        type Value = Vec<Key<'de>>;
+/// Reads names of headers, likewise.
+fn recorded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    deserializer.deserialize_seq(AtMost::<String, MAX_RECORDED>(PhantomData))
+}
+
+/// Reads the fields of an object, likewise.
+fn headers<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Fields<'a>, D::Error> {
+    struct Object;
+
+    impl<'de> Visitor<'de> for Object {
+        type Value = Fields<'de>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list of requests")
+            write!(f, "an object of at most {MAX_HEADERS} header fields")
         }
 
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-            let mut keys = Vec::new();
-            while let Some(key) = list.next_element()? {
-                if keys.len() == MAX_KEYS {
-                    return Err(A::Error::custom(format_args!("there may be {MAX_KEYS} keys")));
+        fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
+            let mut all = Vec::new();
+            while let Some((Text(name), Text(value))) = object.next_entry()? {
+                if all.len() == MAX_HEADERS {
+                    return Err(A::Error::custom(format_args!(
+                        "there may be {MAX_HEADERS} headers"
+                    )));
                 }
-                keys.push(key);
+                all.push((name, value));
             }
-            Ok(keys)
+            Ok(all)
         }
     }
 
-    deserializer.deserialize_seq(Keys)
+    deserializer.deserialize_map(Object)
+}
+
+/// A text that is only copied where it has to be.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// Names and values.
+type Fields<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+
+/// Reads a list, and refuses what is longer before the rest of it is read.
+struct AtMost<T, const MOST: usize>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for AtMost<T, MOST> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of at most {MOST}")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut all = Vec::new();
+        while let Some(one) = list.next_element()? {
+            if all.len() == MOST {
+                return Err(A::Error::custom(format_args!("there may be {MOST}")));
+            }
+            all.push(one);
+        }
+        Ok(all)
+    }
 }

@@ -122,15 +122,25 @@ fn in_namespace(namespace: &str, name: &str) -> Value {
 #[tokio::test]
 async fn everything_can_be_pruned_where_the_manifests_are_or_everywhere_but_never_a_secret() {
     let server = Server::start().await;
-    let secret =
+    let mut secret =
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"a": "b"}});
+    secret["metadata"]["labels"] = json!({"team": "shop"});
     let all = [
         shop(),
         vec![secret, in_namespace("other", "a"), in_namespace("third", "b")],
     ]
     .concat();
     server.apply(&all).await;
-    let kept = [backend("web", 8080), in_namespace("other", "new")];
+    let grant = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1beta1",
+        "kind": "ReferenceGrant",
+        "metadata": {"name": "shop", "namespace": "third"},
+        "spec": {
+            "from": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "default"}],
+            "to": [{"group": "sluice.dev", "kind": "Backend"}],
+        },
+    });
+    let kept = [backend("web", 8080), in_namespace("other", "new"), grant];
     let planned = server.post("/v1/plan?prune=*", &list(&kept)).await;
     let pruned = server.post("/v1/apply?prune=*", &list(&kept)).await;
     assert_eq!(
@@ -138,6 +148,7 @@ async fn everything_can_be_pruned_where_the_manifests_are_or_everywhere_but_neve
         [
             "web unchanged",
             "new created",
+            "shop created",
             "edge deleted",
             "shop deleted",
             "a deleted"
@@ -149,12 +160,20 @@ async fn everything_can_be_pruned_where_the_manifests_are_or_everywhere_but_neve
     assert_eq!(
         found("third/backends/b").await,
         200,
-        "no manifest is in its namespace"
+        "no manifest but a grant is in its namespace"
     );
 
     let pruned = server.post("/v1/apply?prune=*/*", &list(&kept)).await;
-    assert_eq!(pruned.changes(), ["web unchanged", "new unchanged", "b deleted"]);
+    assert_eq!(
+        pruned.changes(),
+        ["web unchanged", "new unchanged", "shop unchanged", "b deleted"]
+    );
     assert_eq!(found("default/secrets/s").await, 200);
+    let pruned = server.post("/v1/apply?prune=team=shop", &list(&kept)).await;
+    assert_eq!(
+        pruned.changes(),
+        ["web unchanged", "new unchanged", "shop unchanged"]
+    );
     for prune in ["*", "*/*"] {
         let nothing = server.post(&format!("/v1/apply?prune={prune}"), &list(&[])).await;
         assert_eq!(nothing.violations(), ["input  missing"]);

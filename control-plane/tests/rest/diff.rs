@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::manifests::{backend, list, route, shop};
 use crate::server::{Answer, Server};
+use crate::tokens::limited;
 
 async fn diff(server: &Server, manifests: &[Value], query: &str) -> Answer {
     server.post(&format!("/v1/diff{query}"), &list(manifests)).await
@@ -99,4 +100,20 @@ async fn of_a_secret_it_is_told_that_it_differs_and_nothing_else() {
             .unwrap();
         assert_eq!(server.raw(request).await.status, 403, "{guess}");
     }
+}
+
+#[tokio::test]
+async fn what_a_token_may_not_get_is_not_shown_to_it() {
+    let server = Server::start().await;
+    server.apply(&[backend("web", 8080)]).await;
+    let grants = json!([{"verbs": ["plan"], "kinds": ["Backend"]}]);
+    let ask = limited(&server, grants).await;
+    let differs = ask("POST", "/v1/diff", Some(backend("web", 9090))).await;
+    assert_eq!(counts(&differs), [0, 1, 0, 0]);
+    let resource = &differs.json["resources"][0];
+    assert_eq!(
+        (&resource["isHidden"], &resource["before"]),
+        (&json!(true), &Value::Null)
+    );
+    assert!(!differs.text.contains("8080"), "{differs:?}");
 }

@@ -143,3 +143,22 @@ async fn a_replay_of_what_would_be_refused_is_refused_like_the_plan_of_it() {
     assert_eq!(many.status, 422);
     assert!(many.text.contains("250000"), "{}", many.text);
 }
+
+#[tokio::test]
+async fn a_replay_is_bounded_before_it_is_read() {
+    let server = Server::start().await;
+    let web = [backend("web", 8080)];
+    let many: serde_json::Map<_, _> = (0..101).map(|at| (format!("x-{at}"), json!("a"))).collect();
+    let mut key_of_many = key("/", 1);
+    key_of_many["headers"] = many.into();
+    let answer = replay(&server, &web, &[key_of_many], json!({})).await;
+    assert_eq!(answer.status, 422, "{answer:?}");
+    let recorded: Vec<_> = (0..1_001).map(|at| format!("x-{at}")).collect();
+    let answer = replay(&server, &web, &[key("/", 1)], json!({"recorded": recorded})).await;
+    assert_eq!(answer.status, 422, "{answer:?}");
+    // More than can be added up is not counted at all, let alone wrongly.
+    let huge = replay(&server, &web, &[key("/", u64::MAX), key("/", 3)], json!({})).await;
+    assert_eq!(huge.status, 200, "{huge:?}");
+    assert_eq!(huge.json["traffic"]["judged"], 3);
+    assert_eq!(huge.json["malformed"]["requests"], 1_u64 << 40);
+}

@@ -83,7 +83,10 @@ async fn a_token_needs_a_name_that_can_stand_in_the_history() {
 }
 
 /// A token of `grants`, and how it sends requests.
-async fn limited(server: &Server, grants: Value) -> impl AsyncFn(&str, &str, Option<Value>) -> Answer {
+pub(crate) async fn limited(
+    server: &Server,
+    grants: Value,
+) -> impl AsyncFn(&str, &str, Option<Value>) -> Answer {
     let made = server
         .post("/v1/tokens", &json!({"name": "ci", "grants": grants}))
         .await;

@@ -120,6 +120,7 @@ impl Differing {
         let name = format!("{}/{}/{}", self.kind, self.namespace, self.name);
         let said = match (self.is_cut, self.is_hidden) {
             (true, _) => Some("too much differs to show it here"),
+            (_, true) if self.kind != "Secret" => Some("differs, and the token may not get what is live"),
             (_, true) => Some("what it holds differs, and is never shown"),
             (false, false) => None,
         };

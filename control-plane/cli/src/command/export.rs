@@ -70,7 +70,7 @@ pub(crate) async fn run(client: &Client, scope: &Scope, options: &Options) -> Re
                 })
                 .await?;
             notice(&headers);
-            report(scope.output, &headers, &directory.written)
+            report(scope.output, &headers, &directory.finish()?)
         }
     }
 }

@@ -94,7 +94,8 @@ struct Counted {
     weight: u64,
 }
 
-/// Prints what would become of the requests in the logs. Exit code 2 when no line can be read.
+/// Prints what would become of the requests in the logs. Exit code 2 when no line can be read, and 1
+/// when no request can be judged.
 ///
 /// # Errors
 /// When a file cannot be read, or the control plane refuses the manifests or does not answer.
@@ -120,7 +121,10 @@ pub(crate) async fn run(client: &Client, scope: &Scope, options: &Options) -> Re
             Ok(report::of(&Reading::of(answer)))
         })?,
     }
-    Ok(Outcome::Done)
+    match answer.pointer("/traffic/judged").and_then(Value::as_u64) {
+        Some(0) => Ok(Outcome::Refused),
+        _ => Ok(Outcome::Done),
+    }
 }
 
 fn read(options: &Options) -> Result<Log, Failure> {

@@ -1,4 +1,4 @@
-//! Where an export is written: one file for each resource, whole or not at all.
+//! Where an export is written: one file for each resource, and none before all have come.
 
 use std::fs;
 use std::io;
@@ -17,7 +17,9 @@ pub(super) struct Directory {
     root: PathBuf,
     /// Whether files of others are replaced, too.
     force: bool,
-    pub(super) written: Written,
+    /// Files that are written, under a name that `-f` does not read, and what they replace.
+    unfinished: Vec<(PathBuf, PathBuf)>,
+    written: Written,
 }
 
 /// What was done so far.
@@ -36,11 +38,12 @@ impl Directory {
         Self {
             root: root.to_owned(),
             force,
+            unfinished: Vec::new(),
             written: Written::default(),
         }
     }
 
-    /// Writes the manifest of a resource in the place that is its own.
+    /// Writes the manifest of a resource beside the place that is its own.
     ///
     /// # Errors
     /// When the file system does not take it.
@@ -62,22 +65,37 @@ impl Directory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(source) => return Err(Failure::Read { path, source }),
         }
-        let replaced = fs::create_dir_all(&directory).and_then(|()| replace(&path, &text));
-        replaced.map_err(|source| Failure::Write { path, source })?;
+        let beside = directory.join(format!("{}.{}.part", id.name, std::process::id()));
+        self.unfinished.push((beside.clone(), path.clone()));
+        let written = fs::create_dir_all(&directory).and_then(|()| fs::write(beside, text));
+        written.map_err(|source| Failure::Write { path, source })?;
         self.written.changed += 1;
         Ok(())
     }
+
+    /// Puts everything in its place: until here the directory is as it was, of one revision.
+    ///
+    /// # Errors
+    /// When the file system does not take it.
+    pub(super) fn finish(mut self) -> Result<Written, Failure> {
+        for (beside, path) in &self.unfinished {
+            fs::rename(beside, path).map_err(|source| Failure::Write {
+                path: path.clone(),
+                source,
+            })?;
+        }
+        self.unfinished.clear();
+        Ok(std::mem::take(&mut self.written))
+    }
 }
 
-/// Puts a whole file in the place of what is there. Its name while it is written is none that `-f` reads.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let unfinished = path.with_extension(format!("{}.part", std::process::id()));
-    let moved = fs::write(&unfinished, text).and_then(|()| fs::rename(&unfinished, path));
-    if moved.is_err() {
-        // What went wrong before is what is told.
-        let _ = fs::remove_file(&unfinished);
+impl Drop for Directory {
+    fn drop(&mut self) {
+        for (beside, _) in &self.unfinished {
+            // What went wrong before is what is told.
+            let _ = fs::remove_file(beside);
+        }
     }
-    moved
 }
 
 #[cfg(test)]
@@ -88,7 +106,7 @@ mod tests {
         let mut directory = Directory::new(root, force);
         let id = "Backend/team/web.v1".parse().unwrap();
         directory.write(&id, yaml).unwrap();
-        directory.written
+        directory.finish().unwrap()
     }
 
     fn counts(changed: usize, unchanged: usize) -> Written {
@@ -114,5 +132,26 @@ mod tests {
         assert_eq!(write(root.path(), true, "a: 4\n"), counts(1, 0));
         let names: Vec<_> = fs::read_dir(path.parent().unwrap()).unwrap().collect();
         assert_eq!(names.len(), 1, "nothing unfinished is left: {names:?}");
+    }
+
+    #[test]
+    fn an_export_that_breaks_off_leaves_everything_as_it_was() {
+        let root = tempfile::tempdir().unwrap();
+        write(root.path(), false, "a: 1\n");
+        let mut directory = Directory::new(root.path(), false);
+        for (id, yaml) in [("Backend/team/web.v1", "a: 2\n"), ("Backend/team/new", "b: 1\n")] {
+            directory.write(&id.parse().unwrap(), yaml).unwrap();
+        }
+        drop(directory);
+        let backends = root.path().join("team/backends");
+        let there: Vec<_> = fs::read_dir(&backends)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        assert_eq!(there, [backends.join("web.v1.yaml")]);
+        assert_eq!(
+            fs::read_to_string(&there[0]).unwrap(),
+            format!("{FIRST_LINE}a: 1\n")
+        );
     }
 }

@@ -42,11 +42,12 @@ impl Reading {
     pub(super) fn of(answer: &Value) -> Self {
         let answer = Manifest(answer);
         let number = |pointer: &str| number(answer, pointer);
-        let requests = number("/log/requests");
+        let judged = number("/traffic/judged");
         let target = percent(answer, "/traffic/targetPercent");
         let headline = match number("/traffic/changed") {
-            0 => format!("Nothing changes for {} requests.", grouped(requests)),
-            _ => format!("{target} of {} requests change target.", grouped(requests)),
+            _ if judged == 0 => "No request could be judged.".to_owned(),
+            0 => format!("Nothing changes for {} requests.", grouped(judged)),
+            _ => format!("{target} of {} requests change target.", grouped(judged)),
         };
         let mut parts = Vec::new();
         if number("/traffic/status") > 0 {
@@ -273,7 +274,7 @@ pub(super) mod tests {
         answer["log"]["sampled"] = 150_000.into();
         answer["log"]["errorPercent"] = json!(0.253);
         let reading = Reading::of(&answer);
-        assert_eq!(reading.headline, "Nothing changes for 1,204,331 requests.");
+        assert_eq!(reading.headline, "Nothing changes for 1,204,300 requests.");
         assert_eq!(
             reading.notes[0],
             "There are more kinds of requests than are kept: this is of a sample of 150,000, and shares are right within 0.25 points (95 %)."

@@ -47,7 +47,7 @@ mod tests {
     fn a_replay_says_which_part_of_the_requests_changes_and_shows_some() {
         assert_eq!(
             of(&Reading::of(&sample())),
-            "0.13 % of 1,204,331 requests change target.\n\
+            "0.13 % of 1,204,300 requests change target.\n\
              less than 0.01 % change status.\n\
              \n\
              1. status: 12 requests (less than 0.01 %)\n\
