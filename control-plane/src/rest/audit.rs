@@ -22,14 +22,14 @@ pub(super) struct AuditQuery {
 
 impl Query for AuditQuery {
     const PARAMETERS: &'static [Parameter] = &[
-        Parameter::Limit,
+        Parameter::Limit(MAX_PAGE),
         Parameter::Before,
         Parameter::Author,
         Parameter::Action,
     ];
 
     fn read(fields: &Fields) -> Result<Self, Problem> {
-        let limit = fields.get(Parameter::Limit, |text| query::limit(text, MAX_PAGE))?;
+        let limit = fields.get(Parameter::Limit(MAX_PAGE), |text| query::limit(text, MAX_PAGE))?;
         let action = |text: &str| AuditAction::parse(text).ok_or(ParameterError::Action);
         Ok(Self {
             limit: limit.unwrap_or(USUAL_LIMIT),

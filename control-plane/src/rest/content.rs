@@ -257,7 +257,16 @@ impl Received {
     }
 }
 
+/// Reads an object. A list with its members in their order would do for serde, and means nothing here.
 fn json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::violation(
+            INPUT,
+            "",
+            Code::WrongType,
+            "must be an object",
+        ));
+    }
     serde_json::from_slice(bytes).map_err(|error| {
         let code = match error.classify() {
             serde_json::error::Category::Data => Code::Invalid,
@@ -313,6 +322,13 @@ mod tests {
         );
         let refused = manifests(typed("application/x-www-form-urlencoded"), "").await;
         assert!(matches!(refused, Err(Problem::MediaType(_))));
+    }
+
+    #[test]
+    fn a_list_is_no_object() {
+        let read = |text: &'static str| json::<(u8, u8)>(text.as_bytes());
+        assert!(matches!(read(" [1, 2]"), Err(Problem::Violations(_))));
+        assert!(json::<Value>(b" {}").is_ok());
     }
 
     #[tokio::test]

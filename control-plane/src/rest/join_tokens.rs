@@ -124,7 +124,7 @@ pub(super) async fn list(call: Call) -> Result<Answer<Json<JoinTokenList>>, Prob
 
 /// Withdraws a join token.
 pub(super) async fn revoke(call: Call) -> Result<Answer<()>, Problem> {
-    let id = call.path.get("token");
+    let id = call.path.get("id");
     let store = &call.api.store;
     match store
         .revoke_join_token(id, &call.caller.name, clock::wall())

@@ -32,11 +32,14 @@ pub(super) struct ListQuery {
 }
 
 impl Query for ListQuery {
-    const PARAMETERS: &'static [Parameter] =
-        &[Parameter::LabelSelector, Parameter::Limit, Parameter::Continue];
+    const PARAMETERS: &'static [Parameter] = &[
+        Parameter::LabelSelector,
+        Parameter::Limit(MAX_PAGE),
+        Parameter::Continue,
+    ];
 
     fn read(fields: &Fields) -> Result<Self, Problem> {
-        let limit = fields.get(Parameter::Limit, |text| query::limit(text, MAX_PAGE))?;
+        let limit = fields.get(Parameter::Limit(MAX_PAGE), |text| query::limit(text, MAX_PAGE))?;
         // Whether it names a resource can be told with any kind.
         let after = |text: &str| match place(Kind::Gateway, text) {
             Some(_) => Ok(text.to_owned()),

@@ -22,22 +22,17 @@ pub(super) async fn get(_: Call) -> Result<Answer<Json<&'static Value>>, Problem
 }
 
 fn document() -> Value {
-    let settings = SchemaSettings::draft2020_12().with(|settings| {
-        settings.meta_schema = None;
-        settings.definitions_path = "/components/schemas".into();
-    });
-    let mut generator = settings.into_generator();
-    let problem = generator.subschema_for::<ProblemDetails>();
+    let mut schemas = Schemas::new();
+    let problem = schemas.of_answers.subschema_for::<ProblemDetails>();
     let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
     for operation in operations() {
-        let described = describe(&operation, &mut generator);
+        let described = describe(&operation, &mut schemas);
         let methods = paths
             .entry(operation.path)
             .or_insert_with(|| path_item(operation.path));
         methods.insert(operation.method.as_str().to_owned(), described);
     }
-    let mut schemas = generator.take_definitions(true);
-    schemas.extend(sluice_intent::json_schemas());
+    let schemas = schemas.finish();
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -61,6 +56,34 @@ fn document() -> Value {
     })
 }
 
+/// The schemas of both directions: an answer has each member that is always written, a body may leave out what
+/// has a default.
+struct Schemas {
+    of_answers: SchemaGenerator,
+    of_bodies: SchemaGenerator,
+}
+
+impl Schemas {
+    fn new() -> Self {
+        let settings = SchemaSettings::draft2020_12().with(|settings| {
+            settings.meta_schema = None;
+            settings.definitions_path = "/components/schemas".into();
+        });
+        Self {
+            of_answers: settings.clone().for_serialize().into_generator(),
+            of_bodies: settings.for_deserialize().into_generator(),
+        }
+    }
+
+    /// All of them by name. What comes and goes is described as it may come, which is as it goes and more.
+    fn finish(mut self) -> Map<String, Value> {
+        let mut schemas = self.of_answers.take_definitions(true);
+        schemas.extend(self.of_bodies.take_definitions(true));
+        schemas.extend(sluice_intent::json_schemas());
+        schemas
+    }
+}
+
 /// What all methods of a path share: its variable segments.
 fn path_item(path: &'static str) -> Map<String, Value> {
     let segments = path
@@ -76,21 +99,28 @@ fn path_item(path: &'static str) -> Map<String, Value> {
 
 fn segment(name: &str) -> Value {
     let schema = match name {
-        "plural" => json!({"type": "string", "enum": Kind::ALL.map(Kind::plural)}),
-        "revision" => json!({"type": "integer", "format": "int64", "minimum": 0}),
+        "plural" => {
+            json!({"type": "string", "enum": Kind::ALL.map(Kind::plural), "examples": ["httproutes"]})
+        }
+        "revision" => json!({"type": "integer", "format": "int64", "minimum": 0, "examples": [1]}),
+        "namespace" => json!({"type": "string", "examples": ["default"]}),
+        "name" => json!({"type": "string", "examples": ["shop"]}),
         _ => json!({"type": "string"}),
     };
     let mut segment = json!({"name": name, "in": "path", "required": true, "schema": schema});
-    if name == "namespace" {
-        segment["description"] = "In lists and exports, `-` stands for all namespaces.".into();
-    }
+    let description = match name {
+        "namespace" => "In lists and exports, `-` stands for all namespaces.",
+        "id" => "The public name of the token; never its secret.",
+        _ => return segment,
+    };
+    segment["description"] = description.into();
     segment
 }
 
-fn describe(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
+fn describe(operation: &Operation, schemas: &mut Schemas) -> Value {
     let parameters: Vec<_> = operation.parameters.iter().copied().map(parameter).collect();
     let mut answer = json!({"description": operation.summary});
-    if let Some(content) = content(&operation.answer, generator) {
+    if let Some(content) = content(&operation.answer, &mut schemas.of_answers) {
         answer["content"] = content;
     }
     let mut responses = json!({"default": {"$ref": "#/components/responses/Problem"}});
@@ -106,7 +136,7 @@ fn describe(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
     if !parameters.is_empty() {
         described["parameters"] = parameters.into();
     }
-    if let Some(content) = content(&operation.content, generator) {
+    if let Some(content) = content(&operation.content, &mut schemas.of_bodies) {
         described["requestBody"] = json!({"required": !operation.content.optional, "content": content});
     }
     if operation.access == Access::Open {

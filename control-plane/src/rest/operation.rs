@@ -120,6 +120,11 @@ impl Operation {
         Self::of(Access::Unlimited, method, path, (id, summary), handle)
     }
 
+    /// The same, answered with this status when all went well.
+    pub(super) fn answering(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
     fn of<Q, B, T, F, A>(
         access: Access,
         method: Method,

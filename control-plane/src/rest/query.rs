@@ -17,7 +17,7 @@ use crate::store::AuditAction;
 
 /// Longest wait for a receipt.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(600);
-/// Longest message of a revision, in bytes.
+/// Longest message of a revision, in characters.
 const MAX_MESSAGE: usize = 4_096;
 
 /// Every query parameter that there is.
@@ -32,7 +32,8 @@ pub(super) enum Parameter {
     DanglingRefs,
     DryRun,
     LabelSelector,
-    Limit,
+    /// With the longest page there is.
+    Limit(u32),
     Message,
     Namespace,
     Prune,
@@ -87,7 +88,7 @@ pub(super) enum ParameterError {
     #[error("must not be empty")]
     Empty,
     /// Longer than what is kept.
-    #[error("must have at most {0} bytes")]
+    #[error("must have at most {0} characters")]
     Length(usize),
     /// Not what a page of the list said.
     #[error("must be what the page before said in `continue`")]
@@ -200,12 +201,13 @@ pub(super) fn revision(text: &str) -> Result<u64, ParameterError> {
         least: 0,
         most: i64::MAX as u64,
     };
-    match text {
-        "0" => Ok(0),
-        _ => NonZeroU64::from_str(text)
-            .map(NonZeroU64::get)
-            .map_err(|_| refuse),
-    }
+    let revision = match text {
+        "0" => 0,
+        _ => NonZeroU64::from_str(text).map_err(|_| refuse)?.get(),
+    };
+    Some(revision)
+        .filter(|revision| *revision <= i64::MAX as u64)
+        .ok_or(refuse)
 }
 
 pub(super) fn selector(text: &str) -> Result<LabelSelector, ParameterError> {
@@ -223,7 +225,7 @@ pub(super) fn prune(text: &str) -> Result<Prune, ParameterError> {
 }
 
 pub(super) fn message(text: &str) -> Result<String, ParameterError> {
-    match text.len() <= MAX_MESSAGE {
+    match text.chars().count() <= MAX_MESSAGE {
         true => Ok(text.to_owned()),
         false => Err(ParameterError::Length(MAX_MESSAGE)),
     }
@@ -242,7 +244,7 @@ impl Parameter {
             Self::DanglingRefs => "danglingRefs",
             Self::DryRun => "dryRun",
             Self::LabelSelector => "labelSelector",
-            Self::Limit => "limit",
+            Self::Limit(_) => "limit",
             Self::Message => "message",
             Self::Namespace => "namespace",
             Self::Prune => "prune",
@@ -267,8 +269,8 @@ impl Parameter {
             }
             Self::DryRun => "Check everything and say what would change, but write nothing.",
             Self::LabelSelector => "Only what has these labels, such as `team=shop,tier!=test`.",
-            Self::Limit => "At most so many in one page.",
-            Self::Message => "Why; kept in the history. At most 4096 bytes.",
+            Self::Limit(_) => "At most so many in one page.",
+            Self::Message => "Why; kept in the history. At most 4096 characters.",
             Self::Namespace => "The namespace of manifests that name none; `default` when left out.",
             Self::Prune => {
                 "Also delete what has these labels and is not among the manifests, in every namespace; with `*` everything that is not, in the namespaces of the manifests, and with `*/*` in all, but for Secrets."
@@ -291,16 +293,28 @@ impl Parameter {
                 json!({"type": "integer", "format": "int64", "minimum": 0})
             }
             Self::Action => json!({"type": "string", "enum": AuditAction::ALL.map(AuditAction::as_str)}),
-            Self::Author | Self::Continue | Self::Namespace | Self::LabelSelector | Self::Prune => {
-                json!({"type": "string"})
-            }
-            Self::Status => json!({"type": "string", "examples": ["behind,refused"]}),
+            Self::Author | Self::Continue | Self::LabelSelector | Self::Prune => json!({"type": "string"}),
+            Self::Namespace => json!({
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 63,
+                "pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
+            }),
+            Self::Status => json!({
+                "type": "string",
+                "pattern": "^(current|behind|refused|lost)(,(current|behind|refused|lost))*$",
+                "examples": ["behind,refused"]
+            }),
             Self::Message => json!({"type": "string", "maxLength": MAX_MESSAGE}),
             Self::DanglingRefs => json!({"type": "string", "enum": ["refuse", "warn"], "default": "refuse"}),
             Self::DryRun => json!({"type": "boolean", "default": false}),
-            Self::Limit => json!({"type": "integer", "minimum": 1}),
+            Self::Limit(most) => json!({"type": "integer", "minimum": 1, "maximum": most}),
             Self::Quorum => json!({"type": "number", "exclusiveMinimum": 0, "maximum": 1, "default": 1}),
-            Self::Wait => json!({"type": "string", "examples": ["30s", "1m30s"]}),
+            Self::Wait => json!({
+                "type": "string",
+                "pattern": "^([0-9]{1,5}(h|m|s|ms)){1,4}$",
+                "examples": ["30s", "1m30s"]
+            }),
         }
     }
 }
@@ -351,6 +365,15 @@ mod tests {
         for text in ["", "behind,", "live", "Behind"] {
             assert_eq!(statuses(text), Err(ParameterError::Status), "{text}");
         }
+        assert_eq!(revision("9223372036854775807"), Ok(i64::MAX as u64));
+        for text in ["9223372036854775808", "-1", "1.0", ""] {
+            assert!(revision(text).is_err(), "{text}");
+        }
+        assert_eq!(
+            message(&"ä".repeat(MAX_MESSAGE)).unwrap().chars().count(),
+            MAX_MESSAGE
+        );
+        assert!(message(&"a".repeat(MAX_MESSAGE + 1)).is_err());
         assert_eq!(boolean("1"), Err(ParameterError::Boolean));
         assert_eq!(prune(" "), Err(ParameterError::Empty));
         assert_eq!(prune("*"), Ok(Prune::Namespaces));

@@ -30,10 +30,10 @@ pub(super) struct HistoryQuery {
 }
 
 impl Query for HistoryQuery {
-    const PARAMETERS: &'static [Parameter] = &[Parameter::Limit, Parameter::Before];
+    const PARAMETERS: &'static [Parameter] = &[Parameter::Limit(MAX_LIMIT), Parameter::Before];
 
     fn read(fields: &Fields) -> Result<Self, Problem> {
-        let limit = fields.get(Parameter::Limit, |text| query::limit(text, MAX_LIMIT))?;
+        let limit = fields.get(Parameter::Limit(MAX_LIMIT), |text| query::limit(text, MAX_LIMIT))?;
         Ok(Self {
             limit: limit.unwrap_or(USUAL_LIMIT) as usize,
             before: fields.get(Parameter::Before, query::revision)?.map(Revision),

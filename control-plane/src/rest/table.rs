@@ -1,5 +1,7 @@
 //! Every operation there is: the one table behind the router and the OpenAPI document.
 
+use http::StatusCode;
+
 use super::operation::Method::{Delete, Get, Patch, Post, Put};
 use super::operation::Operation as Op;
 use super::{
@@ -15,9 +17,9 @@ const ROLLBACK: &str = "/v1/revisions/{revision}/rollback";
 const PROXY: &str = "/v1/fleet/{proxy}";
 const LABELS: &str = "/v1/fleet/{proxy}/labels";
 const CERTIFICATE: &str = "/v1/fleet/{proxy}/certificate";
-const TOKEN: &str = "/v1/tokens/{token}";
+const TOKEN: &str = "/v1/tokens/{id}";
 const JOIN_TOKENS: &str = "/v1/join-tokens";
-const JOIN_TOKEN: &str = "/v1/join-tokens/{token}";
+const JOIN_TOKEN: &str = "/v1/join-tokens/{id}";
 
 pub(super) fn operations() -> Vec<Op> {
     [resources(), history(), administration(), trust(), watching()]
@@ -111,7 +113,8 @@ fn resources() -> Vec<Op> {
             "createDebugToken",
             "Make a token for requests that are answered with their explanation",
             debug_tokens::create,
-        ),
+        )
+        .answering(StatusCode::CREATED),
     ]
 }
 
@@ -188,7 +191,8 @@ fn administration() -> Vec<Op> {
             "Tokens, without their secrets",
             tokens::list,
         ),
-        Op::unlimited(Post, "/v1/tokens", "createToken", "Make a token", tokens::create),
+        Op::unlimited(Post, "/v1/tokens", "createToken", "Make a token", tokens::create)
+            .answering(StatusCode::CREATED),
         Op::unlimited(Delete, TOKEN, "revokeToken", "Withdraw a token", tokens::revoke),
     ]
 }
@@ -208,7 +212,8 @@ fn trust() -> Vec<Op> {
             "createJoinToken",
             "Make a token that lets one proxy join the fleet",
             join_tokens::create,
-        ),
+        )
+        .answering(StatusCode::CREATED),
         Op::unlimited(
             Delete,
             JOIN_TOKEN,
@@ -236,7 +241,8 @@ fn trust() -> Vec<Op> {
             "rotateAuthority",
             "Replace the certificate authority, without a break",
             authority::rotate,
-        ),
+        )
+        .answering(StatusCode::ACCEPTED),
     ]
 }
 

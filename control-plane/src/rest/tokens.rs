@@ -129,7 +129,7 @@ pub(super) async fn list(call: Call) -> Result<Answer<Json<TokenList>>, Problem>
 
 /// Withdraws a token.
 pub(super) async fn revoke(call: Call) -> Result<Answer<()>, Problem> {
-    let id = call.path.get("token");
+    let id = call.path.get("id");
     let stood = call
         .api
         .store

@@ -87,6 +87,7 @@ struct Key<'a> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "TrafficScheme")]
 enum Scheme {
     Http,
     Https,
