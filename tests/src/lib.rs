@@ -11,6 +11,7 @@ pub mod etcd;
 pub mod eventually;
 pub mod fake_control;
 pub mod fake_proxy;
+pub mod forge;
 pub mod framing;
 pub mod link;
 mod machine;

@@ -1,4 +1,5 @@
-//! The tour in README.md, run as written: its ```sh blocks, in one shell, against `sluice dev`.
+//! The tour in README.md and the tutorial in deploy/ci, run as written: their ```sh blocks, in one shell, against
+//! `sluice dev`.
 //!
 //! A ```text block is what the block before it prints; `...` stands for any text in a line, and a
 //! line of its own for any lines. Only the addresses are replaced: the test listens on free ports.
@@ -165,33 +166,26 @@ fn script(steps: &[Step], proxies: &[Proxy]) -> anyhow::Result<String> {
         writeln!(script, "{}echo \"{END} $?\"", step.commands)?;
     }
     for (index, proxy) in proxies.iter().enumerate() {
-        let listener = proxy.listeners.first().context("a proxy without listener")?;
-        script = script.replace(&format!("127.0.0.{}:7480", index + 1), &listener.address);
+        // Those that start with nothing to serve have none yet.
+        if let Some(listener) = proxy.listeners.first() {
+            script = script.replace(&format!("127.0.0.{}:7480", index + 1), &listener.address);
+        }
     }
     // The listener of this port is made on the way, and bound to any free one.
     Ok(SECURE_PORT.to_owned() + &script.replace(":7443", ":$(secure_port)"))
 }
 
-#[tokio::test]
-async fn the_tour_of_the_readme_goes_as_written() -> anyhow::Result<()> {
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
-    let steps = steps(&std::fs::read_to_string(readme)?)?;
+/// Goes through a page with what `sluice dev` starts, with these further options.
+async fn go_through(page: &str, options: &[&str]) -> anyhow::Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(page);
+    let steps = steps(&std::fs::read_to_string(path)?)?;
     ensure!(steps.len() > 5, "only {} blocks", steps.len());
 
     let directory = tempfile::tempdir()?;
     let mut command = servers::command("sluice", None)?;
-    command.args([
-        "dev",
-        "--admin",
-        "127.0.0.1:0",
-        "--grpc",
-        "127.0.0.1:0",
-        "--port-map",
-        "80=0",
-        "--port-map",
-        "7443=0",
-    ]);
-    command.arg("--data-dir").arg(directory.path());
+    command.args(["dev", "--admin", "127.0.0.1:0", "--grpc", "127.0.0.1:0"]);
+    command.args(["--port-map", "80=0", "--port-map", "7443=0"]);
+    command.args(options).arg("--data-dir").arg(directory.path());
     command.env_remove("SLUICE_TOKEN");
     let mut process = Process::spawn("sluice dev", command)?;
     let dev: Dev = serde_json::from_str(&process.first_line(START).await?)?;
@@ -201,7 +195,7 @@ async fn the_tour_of_the_readme_goes_as_written() -> anyhow::Result<()> {
     for step in &steps {
         let Some((printed, after)) = rest.split_once(END) else {
             bail!(
-                "README.md:{}: the shell ended here:\n{rest}\n{}",
+                "{page}:{}: the shell ended here:\n{rest}\n{}",
                 step.line,
                 process.log()
             );
@@ -210,13 +204,23 @@ async fn the_tour_of_the_readme_goes_as_written() -> anyhow::Result<()> {
             && !fits(expected, printed)
         {
             bail!(
-                "README.md:{}: expected\n{expected}\nbut it printed\n{printed}",
+                "{page}:{}: expected\n{expected}\nbut it printed\n{printed}",
                 step.line
             );
         }
         rest = after.split_once('\n').map_or("", |(_, rest)| rest);
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn the_tour_of_the_readme_goes_as_written() -> anyhow::Result<()> {
+    go_through("README.md", &[]).await
+}
+
+#[tokio::test]
+async fn the_tutorial_on_reviewed_changes_goes_as_written() -> anyhow::Result<()> {
+    go_through("deploy/ci/TUTORIAL.md", &["--no-sample"]).await
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod access_log;
 mod answers;
 mod bodies;
 mod change;
+mod ci;
 mod corrupt;
 mod database;
 mod deploy;
