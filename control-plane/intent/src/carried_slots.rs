@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use sluice_model::{SlotError, SlotTable};
 
+use crate::ResourceId;
 use crate::names::VariantName;
 
 /// The annotation of an Experiment that holds its slot table.
@@ -59,6 +60,14 @@ struct Written {
 }
 
 impl CarriedSlots {
+    /// Whether it is the table of `experiment`, after which its salt is named. That of another one, as a copied file
+    /// has it, would bind the variants of two experiments together.
+    pub fn is_of(&self, experiment: &ResourceId) -> bool {
+        let rest = self.salt.strip_prefix(experiment.namespace.as_str());
+        let rest = rest.and_then(|rest| rest.strip_prefix('/')?.strip_prefix(experiment.name.as_str()));
+        rest.is_some_and(|rest| rest.starts_with('/'))
+    }
+
     /// The text of the annotation: JSON on one line.
     pub fn to_text(&self) -> String {
         let written = Written {
@@ -110,6 +119,16 @@ mod tests {
         let slots: CarriedSlots = text.parse().unwrap();
         assert_eq!(slots.table.owner(3_999), 1);
         assert_eq!(slots.to_text(), text);
+    }
+
+    #[test]
+    fn a_table_is_of_the_experiment_that_its_salt_names() {
+        let text = written("default/pay/7", r#""old","new""#, "4000,1,6000,0");
+        let slots: CarriedSlots = text.parse().unwrap();
+        let is_of = |id: &str| slots.is_of(&id.parse().unwrap());
+        assert!(is_of("Experiment/default/pay"));
+        assert!(!is_of("Experiment/default/pa") && !is_of("Experiment/default/checkout"));
+        assert!(!is_of("Experiment/other/pay"));
     }
 
     #[test]

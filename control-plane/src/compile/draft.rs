@@ -73,7 +73,7 @@ impl<'a> Draft<'a> {
     }
 
     fn put(&mut self, resource: Resource) -> Result<Action, Vec<Violation>> {
-        let carried = carried_slots(&resource)?;
+        let carried = carried_slots(&resource)?.filter(|slots| slots.is_of(&resource.id));
         let resource = resource.without_carried_slots();
         let old = self.next.get(&resource.id).cloned();
         if let Some(old) = &old {
