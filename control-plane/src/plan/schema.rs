@@ -73,7 +73,8 @@ impl JsonSchema for Traffic {
             "description": "How many of the requests change, and in which way. Percentages are of those that were judged.",
             "required": [
                 "requests", "keys", "judged", "changed", "target", "targetPercent", "status", "statusPercent",
-                "other", "otherPercent", "classes", "classCount", "notJudged", "assumed", "assumedRequests"
+                "other", "otherPercent", "classes", "classCount", "notJudged", "assumed", "assumedRequests",
+                "portNotRecorded"
             ],
             "properties": {
                 "requests": {"type": "integer", "description": "All that could be read."},
@@ -101,7 +102,11 @@ impl JsonSchema for Traffic {
                     "description": "Requests judged as if they had not had a header that was not recorded, by its name; `?` is the query.",
                     "additionalProperties": {"type": "integer"}
                 },
-                "assumedRequests": {"type": "integer"}
+                "assumedRequests": {"type": "integer"},
+                "portNotRecorded": {
+                    "type": "integer",
+                    "description": "Of which the port is not known, while rules of several take them: judged on the first where something changes, or else on the first."
+                }
             }
         })
     }

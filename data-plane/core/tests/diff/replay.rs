@@ -14,6 +14,7 @@ use sluice_core::{
         replay::{Recorded, Replay, ReplayBounds, Replayed, Sample},
     },
 };
+use sluice_proto::v1;
 
 use crate::{
     cost::shop,
@@ -303,6 +304,42 @@ fn the_most_frequent_examples_are_kept_and_a_port_is_found_for_those_that_have_n
     let url = |path: &str| format!("http://shop-0.example.com{path}");
     assert_eq!(examples, [(url("/service-0/d"), 4), (url("/service-2/c"), 3)]);
     assert_eq!((class.keys, found.class_count), (4, 1));
+}
+
+#[test]
+fn of_several_ports_the_one_where_something_changes_counts_and_that_is_said() {
+    // Port 80 redirects everything, and what changes is behind it.
+    let state = |action: usize| State {
+        listeners: [0, 3].into(),
+        routes: [(0, 0), (1, 3)]
+            .map(|(name, at)| (name, (1, [(at, vec![""])].into())))
+            .into(),
+        rules: [((0, 0), 7), ((1, 0), action)]
+            .map(|(name, act)| (name, (vec![v1::Match::default()], act)))
+            .into(),
+        slots: 5_000,
+        connect: 1_000,
+        ..State::default()
+    };
+    let (old, new) = snapshots(&state(14), &state(1));
+    let replay = |port| {
+        replayed(
+            (&old, &new),
+            [get("/a", port)].into_iter(),
+            ReplayBounds::default(),
+        )
+    };
+    let found = replay(None);
+    assert_eq!(
+        (found.totals.changed, found.port_not_recorded),
+        (1, 1),
+        "{found:#?}"
+    );
+    assert_eq!(found.classes[0].examples[0].request.port, 81);
+    for (port, changed) in [(80, 0), (81, 1)] {
+        let found = replay(Some(port));
+        assert_eq!((found.totals.changed, found.port_not_recorded), (changed, 0));
+    }
 }
 
 #[test]

@@ -144,6 +144,12 @@ fn notes(answer: Manifest<'_>) -> Vec<String> {
         }
         notes.push(format!("Not judged: {requests}: {}", reasons.join("; ")));
     }
+    if count("/traffic/portNotRecorded") > 0 {
+        let requests = counted(count("/traffic/portNotRecorded"), "request");
+        notes.push(format!(
+            "{requests} came in on one of several ports, and the log does not say on which: judged where something changes for them, if it does anywhere. --port or --scheme says it."
+        ));
+    }
     if count("/traffic/assumedRequests") > 0 {
         let requests = counted(count("/traffic/assumedRequests"), "request");
         let names = named(answer, "/traffic/assumed");

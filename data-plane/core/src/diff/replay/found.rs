@@ -36,6 +36,8 @@ pub struct Replayed {
     pub assumed: BTreeMap<String, u64>,
     /// How many these are.
     pub assumed_requests: u64,
+    /// Requests of which the port is not known, while rules of several take them.
+    pub port_not_recorded: u64,
 }
 
 /// Numbers of requests; percentages are of those that were judged.
@@ -272,6 +274,24 @@ impl Found {
     pub(super) fn assumed(&mut self, sample: &Sample<'_>, name: &str) {
         self.replayed.assumed_requests += sample.weight;
         add(&mut self.replayed.assumed, name, sample.weight);
+    }
+
+    /// Notes that it is not known on which of several ports a request came in.
+    pub(super) fn portless(&mut self, sample: &Sample<'_>) {
+        let count = &mut self.replayed.port_not_recorded;
+        *count = count.saturating_add(sample.weight);
+    }
+
+    /// Whether something changes for the request.
+    pub(super) fn is_change(&self, met: Met, seen: &Seen<'_, '_>) -> bool {
+        match met {
+            Met::Same => false,
+            Met::Changed { .. } | Met::Beyond => true,
+            Met::Depends { class } => {
+                let outcomes = self.dependent.get(&class);
+                outcomes.is_some_and(|outcomes| !seen.facets(outcomes).is_empty())
+            }
+        }
     }
 
     fn count(&mut self, sample: &Sample<'_>) {

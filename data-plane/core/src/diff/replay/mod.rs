@@ -15,11 +15,12 @@ use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 use sluice_model::Scheme;
+use smallvec::SmallVec;
 
 pub use found::{Example, NotJudged, ReplayClass, Replayed, Totals};
 pub use sample::{Recorded, Sample};
 
-use crate::{Matched, Snapshot};
+use crate::{Matched, RequestView, Snapshot};
 use doubt::{Doubt, doubt};
 use found::Found;
 use meeting::{Meeting, Met, Seen};
@@ -84,35 +85,41 @@ impl<'a> Replay<'a> {
         }
     }
 
-    /// Replays one kind of request. Without a port it is taken to have come in on the first that fits its
-    /// scheme and where a rule takes it, before or after, or else a listener.
+    /// Replays one kind of request. Without a port it is taken to have come in on one that fits its scheme and
+    /// where a rule takes it, before or after: of several on the first where something changes for it, or else
+    /// on the first, and that is counted.
     pub fn add(&mut self, sample: &Sample<'_>) {
         let port = sample.port.unwrap_or_else(|| self.port_of(sample));
-        let taken = self.snapshots.map(|one| one.route(port, &sample.request));
-        match self.doubt(port, sample, taken) {
+        let seen = self.look(port, &sample.request);
+        match self.doubt(port, sample, seen.taken) {
             Some(Doubt::Hidden(name)) => return self.found.hidden(sample, name),
             Some(Doubt::Unrecorded(name)) => self.found.assumed(sample, name),
             None => {}
         }
-        let seen = Seen {
+        let met = self.met(&seen);
+        self.found.add(sample, &seen, met);
+    }
+
+    fn look<'r>(&self, port: u16, request: &'r RequestView<'r>) -> Seen<'r, 'a> {
+        Seen {
             snapshots: self.snapshots,
             port,
-            request: &sample.request,
-            taken,
-        };
+            request,
+            taken: self.snapshots.map(|one| one.route(port, request)),
+        }
+    }
+
+    fn met(&mut self, seen: &Seen<'_, '_>) -> Met {
         let meeting = seen.meeting();
-        let met = match self.meetings.get(&meeting) {
-            Some(met) => *met,
-            None => {
-                let met = self.found.meet(&seen);
-                if self.meetings.len() >= MAX_MEETINGS {
-                    self.meetings.clear();
-                }
-                self.meetings.insert(meeting, met);
-                met
-            }
-        };
-        self.found.add(sample, &seen, met);
+        if let Some(met) = self.meetings.get(&meeting) {
+            return *met;
+        }
+        let met = self.found.meet(seen);
+        if self.meetings.len() >= MAX_MEETINGS {
+            self.meetings.clear();
+        }
+        self.meetings.insert(meeting, met);
+        met
     }
 
     /// What was found.
@@ -120,21 +127,33 @@ impl<'a> Replay<'a> {
         self.found.finish()
     }
 
-    fn port_of(&self, sample: &Sample<'_>) -> u16 {
+    fn port_of(&mut self, sample: &Sample<'_>) -> u16 {
         let fits = |port: &&Port| sample.is_secure.is_none_or(|secure| secure == port.is_secure);
-        let mut ports = self.ports.iter().filter(fits).map(|port| port.number);
-        let first = ports.next().unwrap_or(80);
-        if ports.next().is_none() {
-            return first;
-        }
-        let fitting = || self.ports.iter().filter(fits).map(|port| port.number);
-        let any = |ask: &dyn Fn(&Snapshot, u16) -> bool| {
-            fitting().find(|port| self.snapshots.iter().any(|one| ask(one, *port)))
+        let fitting: SmallVec<[u16; 8]> = self.ports.iter().filter(fits).map(|port| port.number).collect();
+        let first = match fitting.as_slice() {
+            [] => return 80,
+            [only] => return *only,
+            [first, ..] => *first,
         };
-        let taken = any(&|one, port| one.route(port, &sample.request).is_some());
-        taken
-            .or_else(|| any(&|one, port| one.listener_for(port, sample.request.host).is_some()))
-            .unwrap_or(first)
+        let is_taken = |port: &u16| {
+            let mut sides = self.snapshots.iter();
+            sides.any(|one| one.route(*port, &sample.request).is_some())
+        };
+        let taking: SmallVec<[u16; 8]> = fitting.iter().copied().filter(is_taken).collect();
+        match taking.as_slice() {
+            [] => first,
+            [only] => *only,
+            [first, ..] => {
+                self.found.portless(sample);
+                let changes = |port: &u16| {
+                    let seen = self.look(*port, &sample.request);
+                    let met = self.met(&seen);
+                    self.found.is_change(met, &seen)
+                };
+                let changed = taking.iter().copied().find(changes);
+                changed.unwrap_or(*first)
+            }
+        }
     }
 
     /// Whether another rule may have taken it, for all that is known of the request.
