@@ -31,6 +31,7 @@ fn headings(kind: Kind) -> &'static [&'static str] {
         Kind::Backend => &["NAME", "PROTOCOL", "ENDPOINTS", "PROGRAMMED"],
         Kind::Experiment => &["NAME", "TARGETS", "UNIT", "VARIANTS", "PROGRAMMED"],
         Kind::TrafficPolicy => &["NAME", "TARGETS", "PROGRAMMED"],
+        Kind::LintPolicy => &["NAME", "RULES"],
     }
 }
 
@@ -87,6 +88,7 @@ fn cells(kind: Kind, item: Manifest<'_>) -> Vec<String> {
         Kind::Secret => vec![name, item.text_or_none("/type"), values(item)],
         Kind::ConfigMap => vec![name, values(item)],
         Kind::TrafficPolicy => vec![name, targets(item), programmed],
+        Kind::LintPolicy => vec![name, severities(item)],
         Kind::Backend => {
             let protocol = item.text("/spec/protocol").unwrap_or_else(|| "http".into());
             vec![
@@ -104,6 +106,12 @@ fn cells(kind: Kind, item: Manifest<'_>) -> Vec<String> {
             programmed,
         ],
     }
+}
+
+/// What a LintPolicy says of rules.
+pub(crate) fn severities(item: Manifest<'_>) -> String {
+    let rules = item.pairs("/spec/rules").into_iter();
+    listed(rules.map(|(rule, severity)| format!("{rule}={severity}")))
 }
 
 /// Names of the values of a Secret or a ConfigMap.

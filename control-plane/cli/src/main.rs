@@ -10,6 +10,7 @@ mod failure;
 mod listing;
 mod log;
 mod manifest;
+mod markup;
 mod options;
 mod outcome;
 mod print;
@@ -64,7 +65,7 @@ async fn run_client(cli: &Cli, command: &ClientCommand) -> Result<Outcome, Failu
         ClientCommand::Delete(options) => command::delete::run(client, scope, options).await,
         ClientCommand::Diff(options) => command::diff::run(client, scope, options).await,
         ClientCommand::Describe(options) => command::describe::run(client, scope, options).await,
-        ClientCommand::Lint(options) => command::lint::run(scope, options),
+        ClientCommand::Lint(options) => command::lint::run(client, scope, options).await,
         ClientCommand::Plan(options) => command::plan::run(client, scope, options).await,
         ClientCommand::Replay(options) => command::replay::run(client, scope, options).await,
         ClientCommand::Audit(options) => command::audit::run(client, scope, options).await,

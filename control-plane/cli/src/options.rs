@@ -97,7 +97,7 @@ pub(crate) enum Format {
     Json,
     /// The same as YAML
     Yaml,
-    /// For comments: a plan in Markdown; anything else as a table
+    /// For comments: a plan, or what lint finds, in Markdown; anything else as a table
     Markdown,
 }
 
@@ -139,7 +139,7 @@ pub(crate) enum ClientCommand {
     Diff(command::diff::Options),
     /// Say what manifests would do to requests that were made: which part of them is answered by another
     Replay(command::replay::Options),
-    /// Say what is wrong with manifests and what is probably not meant, without a control plane
+    /// Say what is wrong with manifests, or with what is live, and what is probably not meant
     Lint(command::lint::Options),
     /// Write everything that is live as manifests: files in a directory, or one stream
     Export(command::export::Options),

@@ -53,11 +53,13 @@ pub enum Kind {
     Experiment,
     /// Bounds on what clients may do.
     TrafficPolicy,
+    /// How bad what the linter finds is.
+    LintPolicy,
 }
 
 impl Kind {
     /// Every kind, in the order in which their resources are best created.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::GatewayClass,
         Self::Gateway,
         Self::HTTPRoute,
@@ -68,6 +70,7 @@ impl Kind {
         Self::Backend,
         Self::Experiment,
         Self::TrafficPolicy,
+        Self::LintPolicy,
     ];
 
     /// The name in `kind:`.
@@ -83,6 +86,7 @@ impl Kind {
             Self::Backend => "Backend",
             Self::Experiment => "Experiment",
             Self::TrafficPolicy => "TrafficPolicy",
+            Self::LintPolicy => "LintPolicy",
         }
     }
 
@@ -99,6 +103,7 @@ impl Kind {
             Self::Backend => "backends",
             Self::Experiment => "experiments",
             Self::TrafficPolicy => "trafficpolicies",
+            Self::LintPolicy => "lintpolicies",
         }
     }
 
@@ -115,6 +120,7 @@ impl Kind {
             Self::Backend => &["be"],
             Self::Experiment => &["exp"],
             Self::TrafficPolicy => &["tp"],
+            Self::LintPolicy => &["lp"],
         }
     }
 
@@ -133,6 +139,9 @@ impl Kind {
             Self::Backend => "A named upstream service and its endpoints.",
             Self::Experiment => "A sticky A/B split: the same unit always sees the same variant.",
             Self::TrafficPolicy => "Bounds on what clients may do, for Gateways, listeners, routes or rules.",
+            Self::LintPolicy => {
+                "How bad what the linter finds is, in its namespace: off, a warning or an error."
+            }
         }
     }
 
@@ -142,7 +151,7 @@ impl Kind {
             Self::GatewayClass | Self::Gateway | Self::HTTPRoute | Self::ReferenceGrant => GATEWAY_VERSIONS,
             Self::BackendTLSPolicy => TLS_POLICY_VERSIONS,
             Self::Secret | Self::ConfigMap => CORE_VERSIONS,
-            Self::Backend | Self::Experiment | Self::TrafficPolicy => SLUICE_VERSIONS,
+            Self::Backend | Self::Experiment | Self::TrafficPolicy | Self::LintPolicy => SLUICE_VERSIONS,
         }
     }
 
@@ -155,7 +164,7 @@ impl Kind {
             | Self::ReferenceGrant
             | Self::BackendTLSPolicy => "gateway.networking.k8s.io/v1",
             Self::Secret | Self::ConfigMap => "v1",
-            Self::Backend | Self::Experiment | Self::TrafficPolicy => "sluice.dev/v1",
+            Self::Backend | Self::Experiment | Self::TrafficPolicy | Self::LintPolicy => "sluice.dev/v1",
         }
     }
 
@@ -168,7 +177,7 @@ impl Kind {
             | Self::ReferenceGrant
             | Self::BackendTLSPolicy => GATEWAY_GROUP,
             Self::Secret | Self::ConfigMap => CORE_GROUP,
-            Self::Backend | Self::Experiment | Self::TrafficPolicy => SLUICE_GROUP,
+            Self::Backend | Self::Experiment | Self::TrafficPolicy | Self::LintPolicy => SLUICE_GROUP,
         }
     }
 

@@ -32,6 +32,7 @@ mod gateway;
 mod grammar;
 mod httproute;
 mod kind;
+mod lint_policy;
 mod meta;
 mod names;
 mod nearest;
@@ -75,6 +76,7 @@ pub use httproute::{
     ValueMatchType,
 };
 pub use kind::{CORE_GROUP, GATEWAY_GROUP, Kind, SLUICE_GROUP};
+pub use lint_policy::{LintPolicySpec, LintRule, LintSeverities, LintSeverity};
 pub use meta::{Annotations, Labels, Metadata};
 pub use names::{
     AbsolutePath, ApiGroup, ApiKind, CorsOrigin, DataKey, DnsName, EtcdKey, FieldValue, HostAddress,

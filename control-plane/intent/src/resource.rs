@@ -13,6 +13,7 @@ use crate::experiment::ExperimentSpec;
 use crate::gateway::{GatewayClassSpec, GatewaySpec, PROXY_SELECTOR};
 use crate::httproute::HttpRouteSpec;
 use crate::kind::Kind;
+use crate::lint_policy::LintPolicySpec;
 use crate::meta::{Annotations, Labels, Metadata};
 use crate::names::{Namespace, ObjectName};
 use crate::reference_grant::ReferenceGrantSpec;
@@ -70,6 +71,8 @@ pub enum Spec {
     Experiment(ExperimentSpec),
     /// Of a TrafficPolicy.
     TrafficPolicy(TrafficPolicySpec),
+    /// Of a LintPolicy.
+    LintPolicy(LintPolicySpec),
 }
 
 impl Resource {
@@ -143,6 +146,7 @@ impl Spec {
             Self::Backend(_) => Kind::Backend,
             Self::Experiment(_) => Kind::Experiment,
             Self::TrafficPolicy(_) => Kind::TrafficPolicy,
+            Self::LintPolicy(_) => Kind::LintPolicy,
         }
     }
 
@@ -164,6 +168,7 @@ impl Spec {
             Kind::Backend => serde_json::from_value(value).map(Self::Backend),
             Kind::Experiment => serde_json::from_value(value).map(Self::Experiment),
             Kind::TrafficPolicy => serde_json::from_value(value).map(Self::TrafficPolicy),
+            Kind::LintPolicy => serde_json::from_value(value).map(Self::LintPolicy),
         }
     }
 }

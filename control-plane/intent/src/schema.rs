@@ -20,6 +20,7 @@ use crate::experiment::ExperimentSpec;
 use crate::gateway::{GatewayClassSpec, GatewaySpec};
 use crate::httproute::HttpRouteSpec;
 use crate::kind::Kind;
+use crate::lint_policy::LintPolicySpec;
 use crate::meta::Metadata;
 use crate::reference_grant::ReferenceGrantSpec;
 use crate::secret::SecretFields;
@@ -108,6 +109,7 @@ fn manifest(kind: Kind, generator: &mut SchemaGenerator) -> Schema {
         Kind::Backend => generator.subschema_for::<BackendSpec>(),
         Kind::Experiment => generator.subschema_for::<ExperimentSpec>(),
         Kind::TrafficPolicy => generator.subschema_for::<TrafficPolicySpec>(),
+        Kind::LintPolicy => generator.subschema_for::<LintPolicySpec>(),
     };
     let mut schema = head(kind, generator);
     if let Some(Value::Object(properties)) = schema.get_mut("properties") {

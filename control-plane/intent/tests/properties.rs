@@ -7,7 +7,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Map, Value, json};
-use sluice_intent::{Format, Resource, parse};
+use sluice_intent::{Format, LintRule, Resource, parse};
 use sluice_model::Code;
 
 /// An object of the members that are there.
@@ -225,6 +225,13 @@ fn manifest() -> impl Strategy<Value = Value> {
     prop_oneof![9 => manifest_with_spec(), 1 => secret()]
 }
 
+fn lint_policy() -> impl Strategy<Value = Value> {
+    let codes = LintRule::ALL.map(|rule| rule.to_string());
+    let severity = select(vec!["off", "warning", "error"]);
+    let rules = prop::collection::btree_map(select(codes.to_vec()), severity, 0..4);
+    rules.prop_map(|rules| json!({"rules": rules}))
+}
+
 fn manifest_with_spec() -> impl Strategy<Value = Value> {
     const GATEWAY_API: &str = "gateway.networking.k8s.io/v1";
     let spec = prop_oneof![
@@ -238,6 +245,7 @@ fn manifest_with_spec() -> impl Strategy<Value = Value> {
         backend().prop_map(|spec| ("sluice.dev/v1", "Backend", spec)),
         experiment().prop_map(|spec| ("sluice.dev/v1", "Experiment", spec)),
         traffic_policy().prop_map(|spec| ("sluice.dev/v1", "TrafficPolicy", spec)),
+        lint_policy().prop_map(|spec| ("sluice.dev/v1", "LintPolicy", spec)),
         validation().prop_map(|validation| {
             let spec = json!({"targetRefs": [{"group": "", "kind": "Service", "name": "a"}], "validation": validation});
             (GATEWAY_API, "BackendTLSPolicy", spec)

@@ -21,8 +21,9 @@ mod orphans;
 mod reference;
 mod runtime;
 mod source;
+mod survey;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod view_key;
 mod views;
 mod world;
@@ -33,5 +34,6 @@ pub use check::{Doubt, Reason};
 pub use intent::{Intent, IntentError, Stored};
 pub use runtime::Findings;
 pub use source::{EtcdAccess, EtcdCluster, EtcdService, Found, NO_PORT, Source, sources_of};
+pub(crate) use survey::Attached;
 pub use view_key::ViewKey;
 pub use world::World;

@@ -9,6 +9,7 @@ use super::request::WriteRequest;
 use super::written::{ChangeReport, WriteError, Written};
 use crate::clock;
 use crate::compile::{Changed, World};
+use crate::lint;
 
 /// A write that was judged and not made.
 #[derive(Clone, Debug)]
@@ -40,16 +41,27 @@ impl Proposal {
         request: &WriteRequest,
     ) -> Result<Self, WriteError> {
         let before = before.at(clock::since_1970());
-        let revision = Revision(before.revision().0 + 1);
-        let changes = request.wish.changes(&before, revision)?;
-        let changed = before.change(changes, revision, request.dangling());
+        let changed = Self::changed(&before, request)?;
+        let changed = lint::judge(&before, changed, request.heeds_lint());
         let mut changed = changed.map_err(WriteError::Refused)?;
-        request.permit(&changed.actions)?;
         changed.warnings.extend(request.wish.warnings(&before));
         Ok(Self {
             published,
             before,
             changed,
         })
+    }
+
+    /// What a write leads to from `before`, whatever the linter says of it.
+    ///
+    /// # Errors
+    /// Everything else that would keep the write from being made.
+    pub fn changed(before: &World, request: &WriteRequest) -> Result<Changed, WriteError> {
+        let revision = Revision(before.revision().0 + 1);
+        let changes = request.wish.changes(before, revision)?;
+        let changed = before.change(changes, revision, request.dangling());
+        let changed = changed.map_err(WriteError::Refused)?;
+        request.permit(&changed.actions)?;
+        Ok(changed)
     }
 }

@@ -129,6 +129,11 @@ impl WriteRequest {
         }
     }
 
+    /// Whether it is refused for what a LintPolicy calls an error. A rollback is the way back, and never is.
+    pub(super) fn heeds_lint(&self) -> bool {
+        !matches!(self.wish, Wish::Rollback(_))
+    }
+
     /// The revision whose content is brought back.
     pub(super) fn rollback_of(&self) -> Option<Revision> {
         match self.wish {

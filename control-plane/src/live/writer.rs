@@ -16,6 +16,7 @@ use super::request::WriteRequest;
 use super::written::{WriteError, Written};
 use crate::clock;
 use crate::compile::{Action, Changed, Findings, Stored, World};
+use crate::lint;
 use crate::measures::{Measures, Stage};
 use crate::store::{self, CatchUp, CommitError, HeadWatch, Point, ResourceKey, Store, StoreError, Write};
 
@@ -298,8 +299,10 @@ async fn check(
     request: &WriteRequest,
 ) -> Result<Prepared, WriteError> {
     let dangling = request.dangling();
+    let heeds_lint = request.heeds_lint();
     let compiled = tokio::task::spawn_blocking(move || {
         let changed = world.change(changes, revision, dangling)?;
+        let changed = lint::judge(&world, changed, heeds_lint)?;
         let stored = to_store(&changed);
         Ok(Prepared { changed, stored })
     });

@@ -4,7 +4,7 @@
 //! that routes live requests ([`sluice_core::diff`]), so what is predicted is what happens.
 
 mod replay;
-mod schema;
+pub(crate) mod schema;
 
 use std::collections::BTreeMap;
 

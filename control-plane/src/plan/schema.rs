@@ -27,6 +27,19 @@ impl JsonSchema for Warning {
     }
 }
 
+/// A [`sluice_core::diff::Witness`].
+pub(crate) struct Request;
+
+impl JsonSchema for Request {
+    fn schema_name() -> Cow<'static, str> {
+        "Witness".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        witness()
+    }
+}
+
 /// A [`sluice_core::diff::Diff`].
 pub(super) struct Requests;
 
@@ -215,7 +228,7 @@ fn outcome() -> Schema {
 fn witness() -> Schema {
     json_schema!({
         "type": "object",
-        "description": "A request that really has the two outcomes.",
+        "description": "A request that shows it.",
         "required": ["port", "scheme", "method", "host", "path"],
         "properties": {
             "port": {"type": "integer"},

@@ -1,22 +1,20 @@
 //! Many manifests, one revision.
 
-use sluice_intent::Namespace;
-use sluice_model::{Code, Revision};
+use sluice_model::Revision;
 
 use super::answer::Answer;
 use super::content::{Json, Manifests};
+use super::documents::Documents;
 use super::operation::Call;
-use super::problem::{INPUT, Problem};
-use super::query::{self, Fields, Parameter, ParameterError, Query};
+use super::problem::Problem;
+use super::query::{self, Fields, Parameter, Query};
 use super::write::{Applied, WriteQuery, audited, write};
-use crate::live::{Prune, Wish};
 
 /// The parameters of an apply.
 #[derive(Debug)]
 pub(super) struct ApplyQuery {
     write: WriteQuery,
-    namespace: Option<Namespace>,
-    prune: Option<Prune>,
+    documents: Documents,
     base: Option<Revision>,
 }
 
@@ -33,11 +31,9 @@ impl Query for ApplyQuery {
     ];
 
     fn read(fields: &Fields) -> Result<Self, Problem> {
-        let namespace = |text: &str| text.parse().map_err(|_| ParameterError::Namespace);
         Ok(Self {
             write: WriteQuery::read(fields)?,
-            namespace: fields.get(Parameter::Namespace, namespace)?,
-            prune: fields.get(Parameter::Prune, query::prune)?,
+            documents: Documents::read(fields)?,
             base: fields
                 .get(Parameter::BaseRevision, query::revision)?
                 .map(Revision),
@@ -56,22 +52,10 @@ pub(super) async fn apply(call: Call<ApplyQuery, Manifests>) -> Result<Answer<Js
         ..
     } = call;
     let room = api.admission.write()?;
-    let parsed = content.parse(query.namespace).await;
+    let parsed = query.documents.parse(content).await;
     drop(room);
     let resources = audited(&api, &caller, query.write.dry_run, parsed).await?;
-    if resources.is_empty() {
-        // With `prune` it would delete everything that is meant.
-        return Err(Problem::violation(
-            INPUT,
-            "",
-            Code::Missing,
-            "there is no manifest in it",
-        ));
-    }
-    let wish = Wish::Apply {
-        resources,
-        prune: query.prune,
-    };
+    let wish = query.documents.wish(resources)?;
     write(&api, &caller, &headers, query.write, query.base, wish)
         .await
         .map(Into::into)

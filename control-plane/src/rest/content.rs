@@ -154,6 +154,21 @@ impl Content for Manifests {
     }
 }
 
+impl Content for Option<Manifests> {
+    const MEDIA_TYPES: &'static [&'static str] = Manifests::MEDIA_TYPES;
+    const OPTIONAL: bool = true;
+
+    fn schema(generator: &mut SchemaGenerator) -> Option<Schema> {
+        Manifests::schema(generator)
+    }
+
+    async fn receive(admission: &Admission, headers: &HeaderMap, body: Body) -> Result<Self, Problem> {
+        let Manifests { received, format } = Manifests::receive(admission, headers, body).await?;
+        let is_there = !received.bytes.is_empty();
+        Ok(is_there.then_some(Manifests { received, format }))
+    }
+}
+
 impl Manifests {
     /// Parses them, off the runtime's threads. Those that name no namespace get `namespace`, or
     /// else `default`.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sluice_intent::{Labels, Namespace, Resource};
-use sluice_model::{Code, Revision, Violation};
+use sluice_model::{Revision, Violation};
 use tokio::time::Instant;
 
 use super::Api;
@@ -11,20 +11,20 @@ use super::access::Caller;
 use super::admission::Room;
 use super::answer::Answer;
 use super::content::{Json, Manifests};
+use super::documents::{Documents, judged};
 use super::explain::world_at;
 use super::operation::Call;
-use super::problem::{INPUT, Problem};
-use super::query::{self, Fields, Parameter, ParameterError, Query};
+use super::problem::Problem;
+use super::query::{self, Fields, Parameter, Query};
 use super::write::dangling;
 use crate::compile::{DanglingRefs, World};
-use crate::live::{Proposal, Prune, Published, Wish, WriteRequest, readable};
+use crate::live::{Proposal, Published, WriteRequest, readable};
 use crate::plan::{Plan, plan as compare};
 
 /// The parameters of a plan.
 #[derive(Debug)]
 pub(super) struct PlanQuery {
-    pub(super) namespace: Option<Namespace>,
-    pub(super) prune: Option<Prune>,
+    pub(super) documents: Documents,
     pub(super) dangling: DanglingRefs,
     pub(super) against: Option<Revision>,
 }
@@ -38,10 +38,8 @@ impl Query for PlanQuery {
     ];
 
     fn read(fields: &Fields) -> Result<Self, Problem> {
-        let namespace = |text: &str| text.parse().map_err(|_| ParameterError::Namespace);
         Ok(Self {
-            namespace: fields.get(Parameter::Namespace, namespace)?,
-            prune: fields.get(Parameter::Prune, query::prune)?,
+            documents: Documents::read(fields)?,
             dangling: fields.get(Parameter::DanglingRefs, dangling)?.unwrap_or_default(),
             against: fields.get(Parameter::Against, query::revision)?.map(Revision),
         })
@@ -51,7 +49,7 @@ impl Query for PlanQuery {
 impl PlanQuery {
     /// The namespace of manifests that name none.
     pub(super) fn namespace(&self) -> Option<Namespace> {
-        self.namespace.clone()
+        self.documents.namespace()
     }
 }
 
@@ -74,7 +72,7 @@ impl Asked {
             ..
         } = call;
         let turn = api.admission.plan()?;
-        let resources = content.parse(query.namespace()).await?;
+        let resources = query.documents.parse(content).await?;
         let asked = Self::of(&api, &caller, query, resources, turn).await?;
         Ok((api, asked))
     }
@@ -87,27 +85,7 @@ impl Asked {
         resources: Vec<Resource>,
         turn: Room,
     ) -> Result<Self, Problem> {
-        if resources.is_empty() {
-            return Err(Problem::violation(
-                INPUT,
-                "",
-                Code::Missing,
-                "there is no manifest in it",
-            ));
-        }
-        let request = WriteRequest {
-            wish: Wish::Apply {
-                resources,
-                prune: query.prune,
-            },
-            dry_run: true,
-            dangling: query.dangling,
-            base: None,
-            author: caller.name.to_string(),
-            scope: caller.scope.clone(),
-            message: String::new(),
-            idempotency_key: None,
-        };
+        let request = judged(query.documents.wish(resources)?, query.dangling, caller);
         Ok(Self {
             turn,
             published: api.live.published(),

@@ -14,6 +14,7 @@ use sluice_core::{normalize_host, normalize_path};
 use sluice_intent::Namespace;
 use sluice_model::{Code, Revision, Violation};
 
+use super::documents::Documents;
 use super::plan::PlanQuery;
 use super::problem::INPUT;
 use super::query::{self, ParameterError};
@@ -177,8 +178,7 @@ impl Question {
             .inspect_err(|error| refuse("prune", Code::Invalid, error.to_string()))
             .unwrap_or_default();
         let terms = PlanQuery {
-            namespace,
-            prune,
+            documents: Documents { namespace, prune },
             dangling: match self.dangling_refs {
                 Some(Dangling::Warn) => DanglingRefs::Warn,
                 Some(Dangling::Refuse) | None => DanglingRefs::Refuse,
@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(fields(&asked), ["prune"]);
         asked.prune = Some("team=shop".into());
         let terms = asked.terms().unwrap();
-        assert_eq!(terms.namespace.unwrap().as_str(), "shop");
+        assert_eq!(terms.namespace().unwrap().as_str(), "shop");
     }
 
     #[test]

@@ -5,8 +5,8 @@ use http::StatusCode;
 use super::operation::Method::{Delete, Get, Patch, Post, Put};
 use super::operation::Operation as Op;
 use super::{
-    apply, audit, authority, debug_tokens, diff, explain, export, health, join_tokens, list, openapi, plan,
-    proxies, proxy_labels, receipts, replay, resource, revisions, tokens,
+    apply, audit, authority, debug_tokens, diff, explain, export, health, join_tokens, lint, list, openapi,
+    plan, proxies, proxy_labels, receipts, replay, resource, revisions, tokens,
 };
 
 const RESOURCES: &str = "/v1/namespaces/{namespace}/{plural}";
@@ -99,6 +99,13 @@ fn resources() -> Vec<Op> {
             "replay",
             "What manifests would change for requests that were made",
             replay::replay,
+        ),
+        Op::new(
+            Post,
+            "/v1/lint",
+            "lint",
+            "What is probably not meant of manifests, or of what is live",
+            lint::lint,
         ),
         Op::new(
             Post,

@@ -8,6 +8,7 @@ mod explain;
 mod export;
 mod fleet;
 mod history;
+mod lint;
 mod manifests;
 mod openapi;
 mod plan;

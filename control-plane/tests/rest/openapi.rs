@@ -38,7 +38,7 @@ async fn every_operation_of_the_document_is_served_and_asks_for_a_token_where_it
             assert_eq!(answer.status, if open { 200 } else { 401 }, "{operation}");
         }
     }
-    assert_eq!(operations, 36);
+    assert_eq!(operations, 37);
 }
 
 #[tokio::test]

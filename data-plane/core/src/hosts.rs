@@ -30,6 +30,15 @@ impl<T: Clone> Hosts<T> {
         }
     }
 
+    /// The value of exactly this hostname.
+    pub(crate) fn get(&self, hostname: &Hostname) -> Option<&T> {
+        match hostname {
+            Hostname::Exact(name) => self.exact.get(name),
+            Hostname::Wildcard(suffix) => self.wildcard.get(suffix),
+            Hostname::Any => self.any.as_ref(),
+        }
+    }
+
     pub(crate) fn get_mut(&mut self, hostname: &Hostname) -> Option<&mut T> {
         match hostname {
             Hostname::Exact(name) => self.exact.get_mut(name),

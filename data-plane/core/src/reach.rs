@@ -4,25 +4,23 @@
 //! host of its own, at the place in the order that it has, and one without rules. Each match that takes any
 //! request at all then is a class of requests that are answered with its redirect; the others take none.
 
-use std::collections::{BTreeMap, HashMap};
-
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use prost::Message as _;
-use serde::Serialize;
-use sluice_model::{Code, HistoryId, Key, Kind, Revision, Violation};
+use sluice_model::{Code, HistoryId, Key, Kind, Match, PathMatch, Revision, Violation};
 use sluice_proto::v1;
 
-use crate::diff::{Bounds, Diff, Verdict, diff};
-use crate::{Difference, Entry, RequestView, ResourceSet, Snapshot};
+use crate::claims::{Claim, Lack, Limits, Sampler, address, places};
+use crate::diff::{Bounds, Diff, Verdict, Witness, diff};
+use crate::{CompiledRule, Difference, Entry, ResourceSet, Snapshot};
 
 /// Places between two rules of a route for the matches of the first.
 const STRIDE: u32 = 4_096;
+/// Methods that are tried where a match names none.
+const METHODS: [&str; 3] = ["GET", "POST", "OTHER"];
 /// Ends the hosts of redirects; nothing else can have it (RFC 6761 section 6.4).
 const MARK: &str = ".reach.invalid";
 
 /// What no request reaches.
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default)]
 pub struct Reach {
     /// By rule and match.
     pub unreached: Vec<Unreached>,
@@ -31,32 +29,34 @@ pub struct Reach {
 }
 
 /// A match that takes no request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreached {
-    /// Key of its rule.
-    pub rule: String,
-    /// Position of the rule in its route.
-    pub rule_index: usize,
-    /// Its position in the rule.
-    pub match_index: usize,
-    /// Who takes a request that is all that the match asks for; nobody for expressions that match nothing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub taken: Option<Taken>,
+    /// The match.
+    pub claim: Claim,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// Why a match takes no request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Others take all that are like that.
+    Taken(Box<Taken>),
+    /// No request has a path like that.
+    Path,
+    /// No request has a header or query parameter like that.
+    Value,
+    /// Other listeners have all its hosts, or it was not found in the time that there was.
+    Unknown,
 }
 
 /// A request that a match would take, and who takes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
-    /// Key of the rule.
-    pub rule: String,
-    /// The position of its match.
-    pub match_index: usize,
-    /// Whether that match asks for the same.
-    pub is_duplicate: bool,
-    /// The request, `GET http://shop.example/a`, and its headers.
-    pub witness: String,
+    /// The match that takes it.
+    pub by: Claim,
+    /// The request.
+    pub witness: Witness,
 }
 
 /// One match as it stands in the table.
@@ -76,7 +76,7 @@ pub fn reach(snapshot: &Snapshot) -> Result<Reach, Vec<Violation>> {
     let (mut bare, mut marks) = (Vec::new(), Vec::new());
     for entry in snapshot.resources().iter() {
         match entry.key.kind() {
-            Kind::Rule => marks.extend(matches_of(entry)?),
+            Kind::Rule if is_served(snapshot, &entry.key) => marks.extend(matches_of(entry)?),
             Kind::Route | Kind::Listener | Kind::Certificate | Kind::Trust => bare.push(entry.clone()),
             _ => {}
         }
@@ -92,24 +92,32 @@ pub fn reach(snapshot: &Snapshot) -> Result<Reach, Vec<Violation>> {
     };
     let found = diff(&table(bare)?, &table(full)?, &bounds);
     let is_proven = found.coverage.unproven_count == 0 && found.classes.len() == found.class_count;
-    let hosts = hosts_of(snapshot);
     let mut reached = vec![false; marks.len()];
     for number in reached_by(&found) {
         if let Some(reached) = reached.get_mut(number) {
             *reached = true;
         }
     }
+    let mut sampler = Sampler::new(Limits::TABLE.states);
     let missed = marks.iter().zip(reached).filter(|(_, reached)| !reached);
-    let unreached = missed.map(|(mark, _)| Unreached {
-        rule: mark.rule.to_string(),
-        rule_index: mark.index as usize,
-        match_index: mark.match_index,
-        taken: taken(snapshot, mark, &hosts, &marks),
+    let unreached = missed.filter_map(|(mark, _)| {
+        let claim = Claim {
+            rule: mark.rule.clone(),
+            rule_index: mark.index as usize,
+            match_index: mark.match_index,
+        };
+        let cause = cause(snapshot, &claim, &mut sampler)?;
+        Some(Unreached { claim, cause })
     });
-    Ok(Reach {
-        unreached: unreached.collect(),
-        is_proven,
-    })
+    let mut unreached: Vec<_> = unreached.collect();
+    unreached.sort_by(|one, other| one.claim.cmp(&other.claim));
+    Ok(Reach { unreached, is_proven })
+}
+
+/// Whether requests can come to the rule at all: its route is attached to something.
+fn is_served(snapshot: &Snapshot, rule: &Key) -> bool {
+    let rule = snapshot.rules.get(rule);
+    rule.is_some_and(|rule| !rule.route.attachments.is_empty())
 }
 
 fn malformed(key: &Key) -> Vec<Violation> {
@@ -171,85 +179,80 @@ fn reached_by(found: &Diff) -> impl Iterator<Item = usize> {
     })
 }
 
-/// A port and a host for every route, by `NAMESPACE/NAME`.
-fn hosts_of(snapshot: &Snapshot) -> HashMap<String, (u16, String)> {
-    let listeners = snapshot.listeners().map(|one| (one.key.to_string(), one.port));
-    let ports: BTreeMap<String, u16> = listeners.collect();
-    let routes = snapshot
-        .resources()
-        .iter()
-        .filter(|entry| entry.key.kind() == Kind::Route);
-    let hosts = routes.filter_map(|entry| {
-        let route = v1::Route::decode(entry.body.clone()).ok()?;
-        let attachment = route.attachments.first()?;
-        let port = *ports.get(&attachment.listener)?;
-        let host = match attachment.hostnames.first()?.as_str() {
-            "" => "any.example".to_owned(),
-            name => name.replacen('*', "any", 1),
-        };
-        let name = format!("{}/{}", entry.key.segment(0), entry.key.segment(1));
-        Some((name, (port, host)))
-    });
-    hosts.collect()
+/// Who takes a request that is all that the match asks for. `None` when it takes that itself, so that it is reached.
+fn cause(snapshot: &Snapshot, claim: &Claim, sampler: &mut Sampler) -> Option<Cause> {
+    let rule = snapshot.rules.get(&claim.rule)?;
+    let wanted = rule.rule.matches.get(claim.match_index)?;
+    let lack = match request(snapshot, rule, wanted, sampler) {
+        Ok(request) => return taken(snapshot, claim, wanted, request),
+        Err(lack) => lack,
+    };
+    Some(match lack {
+        Lack::Path => Cause::Path,
+        Lack::Value => Cause::Value,
+        Lack::Conflict | Lack::Unknown => Cause::Unknown,
+    })
 }
 
-/// Who takes a request that has all that the match asks for and nothing else; none for expressions, whose
-/// texts are not sought.
-fn taken(
+/// A request that is all that the match asks for, at the first place where any come.
+fn request(
     snapshot: &Snapshot,
-    mark: &Marked,
-    hosts: &HashMap<String, (u16, String)>,
-    marks: &[Marked],
-) -> Option<Taken> {
-    let route = format!("{}/{}", mark.rule.segment(0), mark.rule.segment(1));
-    let (port, host) = hosts.get(&route)?;
-    let wanted = &mark.wanted;
-    let path = match &wanted.path {
-        None => "/",
-        Some(path) if path.kind() == v1::path_match::Kind::Regex => return None,
-        Some(path) => path.value.as_str(),
+    rule: &CompiledRule,
+    wanted: &Match,
+    sampler: &mut Sampler,
+) -> Result<Witness, Lack> {
+    let address = places(rule).find_map(|(listener, hostname)| address(snapshot, listener, hostname));
+    sampler.request(&address.ok_or(Lack::Unknown)?, &[wanted])
+}
+
+/// Who takes requests like `witness`, which is all that the match asks for: of those that do, one that does not ask
+/// for a method or the end of a path that the match leaves open. That one takes all, and not just this request.
+fn taken(snapshot: &Snapshot, claim: &Claim, wanted: &Match, witness: Witness) -> Option<Cause> {
+    let mut paths = vec![witness.path.clone()];
+    if matches!(wanted.path, PathMatch::Prefix(_)) {
+        paths.push(format!("{}/any", witness.path.trim_end_matches('/')));
+    }
+    let methods = match wanted.method {
+        Some(_) => vec![witness.method.clone()],
+        None => METHODS.map(String::from).into(),
     };
-    let is_open = |one: &v1::ValueMatch| one.regex;
-    if wanted.headers.iter().chain(&wanted.query).any(is_open) {
-        return None;
+    let mut first = None;
+    for path in &paths {
+        for method in &methods {
+            let request = Witness {
+                path: path.clone(),
+                method: method.clone(),
+                ..witness.clone()
+            };
+            let Some((by, taker)) = taker(snapshot, &request) else {
+                continue;
+            };
+            if by == *claim {
+                return None;
+            }
+            let is_narrower = (taker.method.is_some() && wanted.method.is_none())
+                || (paths.len() > 1 && matches!(taker.path, PathMatch::Exact(_)));
+            let taken = Taken { by, witness: request };
+            if !is_narrower {
+                return Some(Cause::Taken(Box::new(taken)));
+            }
+            first.get_or_insert(taken);
+        }
     }
-    let method = match wanted.method.as_str() {
-        "" => Method::GET,
-        name => Method::from_bytes(name.as_bytes()).ok()?,
-    };
-    let mut headers = HeaderMap::new();
-    for one in &wanted.headers {
-        let name = HeaderName::try_from(one.name.as_str()).ok()?;
-        headers.insert(name, HeaderValue::try_from(one.value.as_str()).ok()?);
-    }
-    let query = wanted
-        .query
-        .iter()
-        .map(|one| format!("{}={}", one.name, one.value));
-    let query = query.collect::<Vec<_>>().join("&");
-    let view = RequestView {
-        method: &method,
-        host,
-        path,
-        query: (!query.is_empty()).then_some(query.as_str()),
-        headers: &headers,
-    };
-    let matched = snapshot.route(*port, &view)?;
-    let mut witness = format!("{method} http://{host}:{port}{path}");
-    if !query.is_empty() {
-        witness = format!("{witness}?{query}");
-    }
-    for one in &wanted.headers {
-        witness = format!("{witness} -H '{}: {}'", one.name, one.value);
-    }
-    let rule = matched.rule.rule.key.clone();
-    let winner = marks
-        .iter()
-        .find(|one| one.rule == rule && one.match_index == matched.match_index);
-    Some(Taken {
-        is_duplicate: winner.is_some_and(|winner| winner.wanted == *wanted),
-        rule: rule.to_string(),
-        match_index: matched.match_index,
-        witness,
-    })
+    let taken = first.map(|taken| Cause::Taken(Box::new(taken)));
+    Some(taken.unwrap_or(Cause::Unknown))
+}
+
+/// Who takes the request, and what that asks for.
+fn taker<'a>(snapshot: &'a Snapshot, witness: &Witness) -> Option<(Claim, &'a Match)> {
+    witness.with_view(|view| {
+        let matched = snapshot.route(witness.port, view)?;
+        let rule = &matched.rule.rule;
+        let by = Claim {
+            rule: rule.key.clone(),
+            rule_index: rule.index as usize,
+            match_index: matched.match_index,
+        };
+        Some((by, rule.matches.get(matched.match_index)?))
+    })?
 }

@@ -151,6 +151,11 @@ impl RouteTable {
         Some((&listener.listener, listener.hosts.covering(host).collect()))
     }
 
+    /// The paths that stand under exactly this hostname of a listener.
+    pub(crate) fn paths(&self, listener: &Key, hostname: &Hostname) -> Option<&PathTable> {
+        self.listeners.get(listener)?.hosts.get(hostname)
+    }
+
     /// Hostnames that matter on `port`: its listeners', and those of routes attached to them.
     pub(crate) fn hostnames(&self, port: u16) -> Vec<Hostname> {
         let Some(port) = self.ports.get(&port) else {

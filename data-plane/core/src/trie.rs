@@ -102,6 +102,23 @@ impl PathTable {
             .or_else(|| self.regex.first_regex(request))
     }
 
+    /// The candidates that stand where one with `path` does, best first: those of the same path, or of
+    /// expressions. The path alone does not decide between them.
+    pub(crate) fn mates<'a>(&'a self, path: &PathMatch) -> impl Iterator<Item = &'a Candidate> + use<'a> {
+        let list = match place(path) {
+            Place::Regex => Some(&self.regex),
+            Place::Node(slot, elements) => {
+                let mut elements = elements.into_iter().flatten();
+                let node = elements.try_fold(&*self.root, |node, element| node.child(element));
+                node.map(|node| match slot {
+                    Slot::Exact => &node.exact,
+                    Slot::Prefix => &node.prefix,
+                })
+            }
+        };
+        list.into_iter().flat_map(Candidates::iter)
+    }
+
     /// Every candidate for `path`, best path first; those of expressions as `on_path` says.
     pub(crate) fn contenders<'a>(
         &'a self,

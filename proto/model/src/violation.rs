@@ -45,6 +45,28 @@ pub enum Code {
     Unsigned,
     /// Whoever asks may not do it.
     Forbidden,
+    /// All its requests go to others.
+    Shadowed,
+    /// No request can be like that.
+    Unmatchable,
+    /// Precedence alone decides between two rules.
+    Overlap,
+    /// It takes requests from a route of another namespace.
+    Capture,
+    /// No backend gets anything.
+    EmptySplit,
+    /// A route that no listener takes.
+    Unattached,
+    /// A Gateway without routes.
+    NoRoutes,
+    /// Nothing refers to it.
+    Unused,
+    /// No certificate is valid for a hostname.
+    Uncovered,
+    /// What is signed runs out, has, or is not valid yet.
+    Expiring,
+    /// Another policy comes first.
+    Overridden,
 }
 
 impl Code {
@@ -69,6 +91,17 @@ impl Code {
             Self::Local => "local",
             Self::Unsigned => "unsigned",
             Self::Forbidden => "forbidden",
+            Self::Shadowed => "shadowed",
+            Self::Unmatchable => "unmatchable",
+            Self::Overlap => "overlap",
+            Self::Capture => "capture",
+            Self::EmptySplit => "emptySplit",
+            Self::Unattached => "unattached",
+            Self::NoRoutes => "noRoutes",
+            Self::Unused => "unused",
+            Self::Uncovered => "uncovered",
+            Self::Expiring => "expiring",
+            Self::Overridden => "overridden",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `sluice plan`: what manifests would do, before they do it.
 
-pub(in crate::command) mod markdown;
+mod markdown;
 pub(in crate::command) mod outcome;
 mod report;
 

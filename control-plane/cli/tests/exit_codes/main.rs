@@ -175,7 +175,8 @@ spec: {endpoints: [{address: 10.0.0.2, port: 80}]}
     for words in [
         "HTTPRoute/default/shop",
         "spec.rules[1].matches[0]",
-        "rule/default/shop/all (match 0) takes them: GET http://any.example:80/",
+        "HTTPRoute/default/shop spec.rules[0]",
+        "(GET http://any.example/)",
         "Backend/default/idle",
     ] {
         assert!(said.contains(words), "{words}: {said}");
@@ -187,6 +188,15 @@ spec: {endpoints: [{address: 10.0.0.2, port: 80}]}
     let (code, said) = lint("kind: [".to_owned(), &["-o", "json"])?;
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("a.yaml"), "{said}");
+    let policy = "\n---\napiVersion: sluice.dev/v1\nkind: LintPolicy\nmetadata: {name: p}\nspec: {rules: {unused: error}}\n";
+    let (code, said) = lint(format!("{GOOD}{IDLE}{policy}"), &["-o", "markdown"])?;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("| **error** `unused` | `Backend/default/idle` |"),
+        "{said}"
+    );
+    let quiet = policy.replace("error", "off");
+    assert_eq!(lint(format!("{GOOD}{IDLE}{quiet}"), &["--strict"])?.0, Some(0));
     Ok(())
 }
 
@@ -226,4 +236,26 @@ fn a_replay_of_a_log_of_which_no_line_can_be_read_is_2_with_the_reasons() -> io:
         "{out}"
     );
     Ok(())
+}
+
+#[test]
+fn lint_of_what_is_live_asks_the_control_plane_and_rules_are_listed_without() {
+    const FOUND: &str = r#"{"notes": [], "items": [{"severity": "warning", "resource": "Backend/default/x",
+        "field": "", "code": "unused", "message": "nothing refers to it"}]}"#;
+    let server = control_plane((200, FOUND), COMPLETE).unwrap();
+    let lint = |arguments: &[&str]| sluice(server, &[&["lint"], arguments].concat()).unwrap();
+    let output = lint(&["--live"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("Backend/default/x"));
+    assert_eq!(lint(&["--live", "--strict"]).status.code(), Some(1));
+    assert_eq!(lint(&["--live", "-f", "-"]).status.code(), Some(0));
+    let refused = control_plane((422, PROBLEM), COMPLETE).unwrap();
+    let output = sluice(refused, &["lint", "--live", "-f", "-"]).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let rules = lint(&["--rules"]);
+    assert_eq!(rules.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&rules.stdout).contains("capture"));
+    for wrong in [&[][..], &["--rules", "--live"], &["--frobnicate"]] {
+        assert_eq!(lint(wrong).status.code(), Some(2), "{wrong:?}");
+    }
 }

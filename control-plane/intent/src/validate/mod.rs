@@ -54,7 +54,11 @@ pub(crate) fn validate(resource: &Resource, regexes: &mut Regexes, report: &mut 
         return report.field("data", |report| secret::validate_size(spec.data.values(), report));
     }
     report.field("spec", |report| match &resource.spec {
-        Spec::GatewayClass(_) | Spec::ReferenceGrant(_) | Spec::Secret(_) | Spec::ConfigMap(_) => {}
+        Spec::GatewayClass(_)
+        | Spec::ReferenceGrant(_)
+        | Spec::Secret(_)
+        | Spec::ConfigMap(_)
+        | Spec::LintPolicy(_) => {}
         Spec::Gateway(spec) => gateway::validate(spec, report),
         Spec::HttpRoute(spec) => httproute::validate(spec, &resource.id.namespace, regexes, report),
         Spec::BackendTlsPolicy(spec) => tls::validate_policy(spec, report),

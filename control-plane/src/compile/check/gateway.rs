@@ -2,11 +2,9 @@
 
 use sluice_intent::{GatewaySpec, Listener, ListenerProtocol, PROXY_SELECTOR, Spec};
 use sluice_model::Code;
-use sluice_tls::Leaf;
 
 use super::{Reason, Report, secret_ref};
 use crate::compile::addressing::MAX_SELECTORS;
-use crate::compile::emit::secret;
 use crate::compile::index::places;
 use crate::compile::reference::{self, Role};
 
@@ -104,25 +102,13 @@ fn check_coverage(report: &mut Report<'_>, field: &str, listener: &Listener) {
     let (Some(tls), Some(hostname)) = (&listener.tls, &listener.hostname) else {
         return;
     };
-    let (world, own) = (report.world, &report.resource.id);
-    let leaves = tls.certificate_refs.iter().filter_map(|reference| {
-        secret::resolve(world, own, reference, Role::Certificate).ok()?;
-        let id = reference::credential(reference, Role::Certificate, &own.namespace)?;
-        match &world.resource(&id)?.spec {
-            Spec::Secret(spec) => {
-                let certificate = secret::certificate(spec).ok().flatten()?;
-                Leaf::read(certificate.chain.first()?).ok()
-            }
-            _ => None,
-        }
-    });
-    let leaves: Vec<Leaf> = leaves.collect();
+    let leaves = report.world.leaves(&report.resource.id, tls);
     if !leaves.is_empty() && !leaves.iter().any(|leaf| leaf.covers(hostname.as_str())) {
         let message = format!("no certificate is valid for {hostname}: clients will refuse the connection");
         report.warning(
             format!("{field}.certificateRefs"),
             Reason::Advice,
-            Code::Invalid,
+            Code::Uncovered,
             message,
         );
     }

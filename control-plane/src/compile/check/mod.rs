@@ -34,7 +34,7 @@ pub(super) fn findings(world: &World, resource: &Resource) -> Vec<Finding> {
         Spec::ConfigMap(spec) => secret::check_config_map(&mut report, spec),
         Spec::BackendTlsPolicy(spec) => policy::check_backend_tls(&mut report, spec),
         Spec::TrafficPolicy(spec) => policy::check_traffic(&mut report, spec),
-        Spec::GatewayClass(_) | Spec::ReferenceGrant(_) => {}
+        Spec::GatewayClass(_) | Spec::ReferenceGrant(_) | Spec::LintPolicy(_) => {}
     }
     report.found
 }

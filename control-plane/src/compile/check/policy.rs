@@ -37,7 +37,7 @@ pub(super) fn check_backend_tls(report: &mut Report<'_>, spec: &BackendTlsPolicy
         let first = upstream_tls::policies(world, &backend.id).next();
         if let Some((older, _)) = first.filter(|(first, _)| *first != own) {
             let message = format!("{older} is older and holds for {}", backend.id);
-            report.warning(&field, Reason::Conflicted, Code::Conflict, message);
+            report.warning(&field, Reason::Conflicted, Code::Overridden, message);
         }
     }
 }
@@ -138,7 +138,7 @@ fn check_rivals(report: &mut Report<'_>, spec: &TrafficPolicySpec, target: &Targ
             report.warning(
                 format!("spec.{name}"),
                 Reason::Conflicted,
-                Code::Conflict,
+                Code::Overridden,
                 message,
             );
         }

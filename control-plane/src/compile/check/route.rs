@@ -15,7 +15,7 @@ pub(super) fn check(report: &mut Report<'_>, spec: &HttpRouteSpec) {
         report.warning(
             "spec.parentRefs",
             Reason::NoMatchingParent,
-            Code::Missing,
+            Code::Unattached,
             message,
         );
     }
@@ -54,12 +54,17 @@ fn check_parent(report: &mut Report<'_>, field: &str, parent: &ParentRef) {
     };
     if !candidates.iter().any(Candidate::admits) {
         let message = "no listener's allowedRoutes admits this route here: it attaches to nothing";
-        report.warning(field, Reason::NotAllowedByListeners, Code::Conflict, message);
+        report.warning(field, Reason::NotAllowedByListeners, Code::Unattached, message);
     } else if !candidates
         .iter()
         .any(|one| !one.hostnames(report.resource).is_empty())
     {
         let message = "no hostname is both the route's and a listener's: it attaches to nothing";
-        report.warning(field, Reason::NoMatchingListenerHostname, Code::Conflict, message);
+        report.warning(
+            field,
+            Reason::NoMatchingListenerHostname,
+            Code::Unattached,
+            message,
+        );
     }
 }

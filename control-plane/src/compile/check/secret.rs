@@ -106,7 +106,7 @@ fn check_times(report: &mut Report<'_>, signed: &Signed, parts: impl IntoIterato
             continue;
         };
         let message = format!("{} {at} {told}", signed.noun);
-        report.warning(field(signed.data_key), Reason::Advice, Code::OutOfRange, message);
+        report.warning(field(signed.data_key), Reason::Advice, Code::Expiring, message);
     }
 }
 
@@ -136,7 +136,7 @@ fn check_staple(report: &mut Report<'_>, certificate: &v1::Certificate) {
         return;
     };
     let message = format!("`{OCSP}` {told}: it is not stapled, put a new response there");
-    report.warning(field(OCSP), Reason::Advice, Code::OutOfRange, message);
+    report.warning(field(OCSP), Reason::Advice, Code::Expiring, message);
 }
 
 fn field(data_key: &str) -> String {

@@ -34,7 +34,8 @@ pub(super) fn entries(world: &World, intent: &Intent) -> Vec<Entry> {
         Spec::GatewayClass(_)
         | Spec::ReferenceGrant(_)
         | Spec::BackendTlsPolicy(_)
-        | Spec::TrafficPolicy(_) => Vec::new(),
+        | Spec::TrafficPolicy(_)
+        | Spec::LintPolicy(_) => Vec::new(),
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) fn secret(name: &str, secret_type: &str, values: &[(&str, &str)]) -> 
 }
 
 /// A Secret with a certificate for these names.
-pub(super) fn certificate(name: &str, names: &[&str]) -> String {
+pub(crate) fn certificate(name: &str, names: &[&str]) -> String {
     let (chain, key) = pair(names);
     secret(
         name,

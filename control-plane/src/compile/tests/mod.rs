@@ -1,6 +1,6 @@
 //! What holds of compiling, whatever is compiled.
 
-mod certificates;
+pub(crate) mod certificates;
 mod discovery;
 mod experiments;
 mod filters;

@@ -54,7 +54,7 @@ fn field_by_field_the_listener_comes_before_its_gateway_and_the_old_before_the_n
     let warnings = site.apply(&younger).unwrap().warnings;
     assert_eq!(
         told(&warnings),
-        [("TrafficPolicy/default/a", "spec.limits.uriBytes", "conflict")]
+        [("TrafficPolicy/default/a", "spec.limits.uriBytes", "overridden")]
     );
     let found = limits(&site).unwrap();
     assert_eq!(

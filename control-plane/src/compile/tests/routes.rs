@@ -94,7 +94,7 @@ fn a_route_that_attaches_to_nothing_is_a_warning() {
         .unwrap();
     assert_eq!(
         told(&changed.warnings),
-        [("HTTPRoute/default/shop", "spec.parentRefs[0]", "conflict")]
+        [("HTTPRoute/default/shop", "spec.parentRefs[0]", "unattached")]
     );
     let route: v1::Route = site.body("route/default/shop");
     assert!(route.attachments.is_empty());

@@ -168,14 +168,14 @@ fn a_certificate_for_other_names_is_a_warning_at_the_listener() {
     ];
     let warnings = site.apply(&all.join("---")).unwrap().warnings;
     let field = "spec.listeners[1].tls.certificateRefs";
-    assert_eq!(told(&warnings), [("Gateway/default/edge", field, "invalid")]);
+    assert_eq!(told(&warnings), [("Gateway/default/edge", field, "uncovered")]);
     // And so it is when the Secret changes under the Gateway.
     site.apply(&certificate("web", &["*.example.com"])).unwrap();
     let warnings = site
         .apply(&certificate("web", &["example.com"]))
         .unwrap()
         .warnings;
-    assert_eq!(told(&warnings), [("Gateway/default/edge", field, "invalid")]);
+    assert_eq!(told(&warnings), [("Gateway/default/edge", field, "uncovered")]);
 }
 
 /// What is warned of when this is applied on that day since 1970.

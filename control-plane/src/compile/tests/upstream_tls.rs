@@ -84,7 +84,7 @@ fn the_oldest_policy_holds_and_the_other_one_is_told() {
     let warnings = site.apply(&younger).unwrap().warnings;
     assert_eq!(
         told(&warnings),
-        [("BackendTLSPolicy/default/a", "spec.targetRefs[0]", "conflict")]
+        [("BackendTLSPolicy/default/a", "spec.targetRefs[0]", "overridden")]
     );
     let intent = site
         .world

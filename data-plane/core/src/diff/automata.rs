@@ -30,11 +30,11 @@ const MAX_SIDE_BY_SIDE: usize = 24;
 
 /// Texts by combination.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Texts {
+pub(crate) struct Texts {
     /// One or two of each combination that was found.
-    pub(super) groups: Vec<Vec<String>>,
+    pub(crate) groups: Vec<Vec<String>>,
     /// Whether there are no other combinations.
-    pub(super) complete: bool,
+    pub(crate) complete: bool,
 }
 
 impl Texts {
@@ -50,15 +50,15 @@ impl Texts {
 
 /// Where a search begins and what it leaves out.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Start<'a> {
+pub(crate) struct Start<'a> {
     /// What every text begins with.
-    pub(super) prefix: &'a str,
+    pub(crate) prefix: &'a str,
     /// Sorted: what must not come next up to a slash or the end.
-    pub(super) excluded: &'a [&'a str],
+    pub(crate) excluded: &'a [&'a str],
 }
 
 /// Automata that were made, by pattern.
-pub(super) struct Automata {
+pub(crate) struct Automata {
     made: HashMap<String, Option<dense::DFA<Vec<u32>>>, FixedState>,
     /// What was found behind where automata stood, by patterns and how many of them had to match.
     known: HashMap<(String, usize, Joint), Texts, FixedState>,
@@ -71,7 +71,7 @@ pub(super) struct Automata {
 }
 
 impl Automata {
-    pub(super) fn new(limit: usize, total: usize) -> Self {
+    pub(crate) fn new(limit: usize, total: usize) -> Self {
         Self {
             made: HashMap::default(),
             known: HashMap::default(),
@@ -82,7 +82,7 @@ impl Automata {
     }
 
     /// Texts of `domain` that all of `wanted` match, for each combination of `free` that can hold.
-    pub(super) fn texts(
+    pub(crate) fn texts(
         &mut self,
         domain: Domain,
         start: Start<'_>,

@@ -25,24 +25,24 @@ enum Place<'a> {
 
 /// Everything that two matches ask for, besides the path.
 #[derive(Debug, Default)]
-pub(super) struct Demand<'a> {
-    pub(super) method: Option<&'a Method>,
+pub(crate) struct Demand<'a> {
+    pub(crate) method: Option<&'a Method>,
     values: BTreeMap<Place<'a>, Vec<&'a ValueMatch>>,
 }
 
 /// One way to fulfil a demand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Values {
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) query: Vec<(String, String)>,
+pub(crate) struct Values {
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) query: Vec<(String, String)>,
 }
 
 /// Ways to fulfil a demand.
 #[derive(Debug)]
-pub(super) struct Ways {
-    pub(super) all: Vec<Values>,
+pub(crate) struct Ways {
+    pub(crate) all: Vec<Values>,
     /// Whether there is no other that other rules would tell apart from these.
-    pub(super) complete: bool,
+    pub(crate) complete: bool,
 }
 
 fn conditions(one: &Match) -> impl Iterator<Item = (Place<'_>, &ValueMatch)> {
@@ -54,7 +54,7 @@ fn conditions(one: &Match) -> impl Iterator<Item = (Place<'_>, &ValueMatch)> {
 
 impl<'a> Demand<'a> {
     /// What `matches` ask for; `None` when they exclude each other plainly.
-    pub(super) fn of(matches: impl Iterator<Item = &'a Match>) -> Option<Self> {
+    pub(crate) fn of(matches: impl Iterator<Item = &'a Match>) -> Option<Self> {
         let mut demand = Self::default();
         for one in matches {
             match (demand.method, &one.method) {
@@ -71,12 +71,12 @@ impl<'a> Demand<'a> {
     }
 
     /// Whether a single request decides: no value is left open by an expression.
-    pub(super) fn is_plain(&self) -> bool {
+    pub(crate) fn is_plain(&self) -> bool {
         self.values.values().all(|wanted| exact(wanted).is_some())
     }
 
     /// Ways to fulfil it. Of those that differ only in what none of `others` asks for, some.
-    pub(super) fn ways(&self, automata: &mut Automata, others: &[&Match]) -> Ways {
+    pub(crate) fn ways(&self, automata: &mut Automata, others: &[&Match]) -> Ways {
         let mut ways = Ways {
             all: vec![Values::default()],
             complete: true,

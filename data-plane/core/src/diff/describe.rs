@@ -24,7 +24,7 @@ const ARM: u64 = 256;
 const SLOTS: u64 = sluice_model::SLOTS as u64;
 
 /// What happens to requests that match `rule` by its match `at` and came through `listener`.
-pub(super) fn outcome_of(
+pub(crate) fn outcome_of(
     snapshot: &Snapshot,
     rule: &CompiledRule,
     at: usize,
@@ -105,7 +105,7 @@ fn redirect_terms(
 }
 
 /// `http` or `https`.
-pub(super) fn scheme_text(scheme: Scheme) -> &'static str {
+pub(crate) fn scheme_text(scheme: Scheme) -> &'static str {
     match scheme {
         Scheme::Http => "http",
         Scheme::Https => "https",

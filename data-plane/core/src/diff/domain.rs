@@ -2,7 +2,7 @@
 
 /// What a text may be at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Domain {
+pub(crate) enum Domain {
     /// Normal paths: see [`normalize_path`](crate::normalize_path).
     Path,
     /// Values of header fields: visible ASCII, and spaces and tabs inside.
@@ -13,7 +13,7 @@ pub(super) enum Domain {
 
 impl Domain {
     /// As an expression for the whole text.
-    pub(super) fn pattern(self) -> String {
+    pub(crate) fn pattern(self) -> String {
         match self {
             // An element is neither `.` nor `..`; escapes are those of bytes that must be escaped.
             Self::Path => {

@@ -44,6 +44,12 @@ pub use outcome::{
 pub use place::{PathPlace, Place};
 pub use witness::Witness;
 
+pub(crate) use automata::{Automata, Start};
+pub(crate) use demand::Demand;
+pub(crate) use describe::{outcome_of, scheme_text};
+pub(crate) use domain::Domain;
+pub(crate) use witness::query;
+
 use crate::{Matched, RequestView, Snapshot};
 use engine::Engine;
 use touched::Touched;
@@ -169,7 +175,7 @@ fn outcome_of_taken(
     taken: Option<Matched<'_>>,
 ) -> Outcome {
     match taken {
-        Some(matched) => describe::outcome_of(snapshot, matched.rule, matched.match_index, matched.listener),
+        Some(matched) => outcome_of(snapshot, matched.rule, matched.match_index, matched.listener),
         None => {
             let listener = snapshot.listener_for(port, request.host);
             describe::unmatched(snapshot, port, listener.map(|one| -> &Listener { one }))

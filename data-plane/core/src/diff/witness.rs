@@ -74,7 +74,7 @@ fn headers(list: &[(String, String)]) -> Option<HeaderMap> {
 }
 
 /// The query of these parameters; `None` without any.
-pub(super) fn query(parameters: &[(&str, &str)]) -> Option<String> {
+pub(crate) fn query(parameters: &[(&str, &str)]) -> Option<String> {
     let pair = |(name, value): &(&str, &str)| {
         format!(
             "{}={}",

@@ -1,117 +1,9 @@
 //! What is found, by example.
 
-use sluice_core::{
-    Difference, Entry, ResourceSet, Snapshot,
-    diff::{Bounds, Class, Diff, Facet, PathPlace, Verdict, diff},
-    reach,
-};
+use sluice_core::diff::{Bounds, Class, Diff, Facet, PathPlace, Verdict, diff};
 use sluice_proto::v1;
 
-use crate::{
-    state::weighted,
-    world::{full, key},
-};
-
-const LISTENER: &str = "listener/default/edge/http";
-
-/// Resources by hand.
-#[derive(Default)]
-struct Table(Vec<Entry>);
-
-fn listener(port: u32, hostname: &str) -> v1::Listener {
-    v1::Listener {
-        port,
-        hostname: hostname.into(),
-        protocol: v1::listener::Protocol::Http as i32,
-        ..Default::default()
-    }
-}
-
-fn prefix(path: &str) -> v1::Match {
-    let path = v1::PathMatch {
-        kind: v1::path_match::Kind::Prefix.into(),
-        value: path.into(),
-    };
-    v1::Match {
-        path: Some(path),
-        ..Default::default()
-    }
-}
-
-fn redirect(hostname: &str) -> v1::Rule {
-    v1::Rule {
-        redirect: Some(v1::Redirect {
-            hostname: hostname.into(),
-            status: 302,
-            ..Default::default()
-        }),
-        ..Default::default()
-    }
-}
-
-impl Table {
-    fn new() -> Self {
-        let mut table = Self::default().put(LISTENER, &listener(80, ""));
-        for name in ["web", "api"] {
-            let backend = v1::Backend {
-                protocol: v1::backend::Protocol::Http as i32,
-                ..Default::default()
-            };
-            table = table.put(&format!("backend/default/{name}"), &backend);
-        }
-        table
-    }
-
-    fn put(mut self, name: &str, message: &impl prost::Message) -> Self {
-        self.0.retain(|entry| entry.key != key(name));
-        self.0.push(Entry::new(key(name), message));
-        self
-    }
-
-    /// A route of one rule on `hostname`.
-    fn route(self, name: &str, hostname: &str, rule: &v1::Rule) -> Self {
-        let route = v1::Route {
-            creation_revision: 1,
-            attachments: vec![v1::Attachment {
-                listener: LISTENER.into(),
-                hostnames: vec![hostname.into()],
-            }],
-        };
-        self.put(&format!("route/default/{name}"), &route)
-            .put(&format!("rule/default/{name}/main"), rule)
-    }
-
-    /// The same, with a split.
-    fn split(self, name: &str, hostname: &str, rule: v1::Rule, weights: &[(&str, u32)]) -> Self {
-        let target = format!("split/default/{name}/main");
-        let backends = weights.iter().map(|(backend, weight)| weighted(backend, *weight));
-        let split = v1::Split {
-            backends: backends.collect(),
-        };
-        let rule = v1::Rule {
-            target: target.clone(),
-            ..rule
-        };
-        self.put(&target, &split).route(name, hostname, &rule)
-    }
-
-    fn open(self) -> Snapshot {
-        full(
-            &ResourceSet::empty().apply(&Difference {
-                upserts: self.0,
-                removals: vec![],
-            }),
-            1,
-        )
-    }
-}
-
-fn on(path: &str) -> v1::Rule {
-    v1::Rule {
-        matches: vec![prefix(path)],
-        ..Default::default()
-    }
-}
+use crate::table::{LISTENER, Table, expression, listener, on, prefix, redirect};
 
 fn compare(before: Table, after: Table) -> Diff {
     let found = diff(&before.open(), &after.open(), &Bounds::default());
@@ -119,7 +11,7 @@ fn compare(before: Table, after: Table) -> Diff {
     found
 }
 
-fn only(found: &Diff) -> (&Class, Vec<Facet>) {
+pub(crate) fn only(found: &Diff) -> (&Class, Vec<Facet>) {
     assert_eq!(found.classes.len(), 1, "{:#?}", found.classes);
     let class = &found.classes[0];
     (class, class.facets.iter().copied().collect())
@@ -276,30 +168,17 @@ fn a_rewrite_written_in_another_way_is_the_same_where_it_leads_to_the_same() {
 
 #[test]
 fn what_an_expression_takes_is_found_in_the_text_and_past_the_bound_said_to_be_unknown() {
-    let rule = |pattern: &str| {
-        let path = v1::PathMatch {
-            kind: v1::path_match::Kind::Regex.into(),
-            value: pattern.into(),
-        };
-        v1::Rule {
-            matches: vec![v1::Match {
-                path: Some(path),
-                ..Default::default()
-            }],
-            ..Default::default()
-        }
-    };
     let table = |pattern: &str| {
         Table::new().split("all", "shop.x", on("/"), &[("web", 1)]).split(
             "one",
             "shop.x",
-            rule(pattern),
+            expression(pattern),
             &[("api", 1)],
         )
     };
     // Prefixes stand before expressions, so it takes nothing.
     assert!(compare(table("/v[0-9]+"), table("/v[1-9]+")).classes.is_empty());
-    let table = |pattern: &str| Table::new().split("one", "shop.x", rule(pattern), &[("api", 1)]);
+    let table = |pattern: &str| Table::new().split("one", "shop.x", expression(pattern), &[("api", 1)]);
     let found = compare(table("/v[0-9]+"), table("/v[1-9][0-9]*"));
     let (class, facets) = only(&found);
     assert_eq!(facets, [Facet::Status]);
@@ -363,38 +242,6 @@ fn one_setting_of_a_backend_is_one_class_and_one_of_a_listener_is_none() {
 }
 
 #[test]
-fn what_there_is_too_much_of_is_said_and_samples_are_given() {
-    let rule = |at: usize| {
-        let header = v1::ValueMatch {
-            name: format!("x-{at}"),
-            value: "1".into(),
-            regex: false,
-        };
-        v1::Rule {
-            matches: vec![v1::Match {
-                headers: vec![header],
-                ..prefix("/")
-            }],
-            ..Default::default()
-        }
-    };
-    let table = |backend| {
-        (0..100).fold(Table::new(), |table, at| {
-            table.split(&format!("r{at:03}"), "shop.x", rule(at), &[(backend, 1)])
-        })
-    };
-    let bounds = Bounds {
-        work: 1_000,
-        ..Bounds::default()
-    };
-    let found = diff(&table("web").open(), &table("api").open(), &bounds);
-    assert!(found.coverage.unproven_count > 0);
-    let (class, facets) = only(&found);
-    assert_eq!((facets, class.is_proven), (vec![Facet::Backends], false));
-    assert!((1..100).contains(&class.place_count));
-}
-
-#[test]
 fn a_difference_can_be_sent() {
     let table = |weight| Table::new().split("a", "shop.x", on("/a"), &[("web", weight), ("api", 1)]);
     let found = serde_json::to_value(compare(table(3), table(1))).unwrap();
@@ -409,97 +256,4 @@ fn a_difference_can_be_sent() {
     assert_eq!(class["witness"]["path"], "/a");
     assert_eq!(found["shifts"][0]["weightsMovedPercent"], 25.0);
     assert_eq!(found["coverage"]["unprovenCount"], 0);
-}
-
-#[test]
-fn outcomes_of_any_size_are_compared_within_bounds() {
-    let heavy = |name: &str, salt: usize| v1::Rule {
-        request_headers: Some(v1::HeaderEdit {
-            set: (0..60)
-                .map(|at| v1::Header {
-                    name: format!("x-{at}"),
-                    value: format!("{salt}-{}", "v".repeat(4_000)),
-                })
-                .collect(),
-            ..Default::default()
-        }),
-        ..on(name)
-    };
-    let table = |salt: usize| {
-        (0..40).fold(Table::new(), |table, at| {
-            table.split(
-                &format!("r{at}"),
-                "shop.example",
-                heavy("/", salt + at),
-                &[("web", 1), ("api", 1)],
-            )
-        })
-    };
-    let bounds = Bounds {
-        bytes: 1_000_000,
-        ..Bounds::default()
-    };
-    let found = diff(&table(0).open(), &table(1_000).open(), &bounds);
-    assert!(found.classes.is_empty() && found.coverage.unproven_count == 1);
-    assert_eq!(
-        found.coverage.unproven[0].reason,
-        "outcomes with too many headers"
-    );
-    let found = diff(&table(0).open(), &table(1_000).open(), &Bounds::default());
-    assert_eq!((found.classes.len(), found.coverage.unproven_count), (1, 0));
-}
-
-#[test]
-fn a_match_behind_another_is_not_reached_and_who_takes_its_requests_is_said() {
-    let headers = |value: &str, regex| v1::ValueMatch {
-        name: "x-a".into(),
-        value: value.into(),
-        regex,
-    };
-    let both = v1::Rule {
-        matches: vec![
-            prefix("/a"),
-            v1::Match {
-                headers: vec![headers("1", false)],
-                ..prefix("/b")
-            },
-        ],
-        ..redirect("one.example")
-    };
-    let later = v1::Rule {
-        matches: vec![
-            prefix("/a"),
-            prefix("/b"),
-            v1::Match {
-                headers: vec![headers("[^\\s\\S]", true)],
-                ..prefix("/c")
-            },
-        ],
-        ..redirect("two.example")
-    };
-    let snapshot = Table::new()
-        .route("first", "shop.example", &both)
-        .route("second", "shop.example", &later)
-        .open();
-    let found = reach(&snapshot).unwrap();
-    let said: Vec<_> = found
-        .unreached
-        .iter()
-        .map(|one| (&*one.rule, one.match_index))
-        .collect();
-    assert_eq!(
-        said,
-        [("rule/default/second/main", 0), ("rule/default/second/main", 2)]
-    );
-    let taken = found.unreached[0].taken.as_ref().unwrap();
-    assert_eq!(
-        (&*taken.rule, taken.match_index, taken.is_duplicate),
-        ("rule/default/first/main", 0, true)
-    );
-    assert_eq!(taken.witness, "GET http://shop.example:80/a");
-    assert_eq!(
-        found.unreached[1].taken, None,
-        "an expression that matches nothing"
-    );
-    assert!(found.is_proven);
 }

@@ -4,10 +4,12 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use proptest::prelude::*;
 use sluice_core::{
-    Matched, RequestView, Snapshot,
+    Cause, Matched, RequestView, Snapshot,
+    claims::{Claim, Limits, Meeting, clashes},
     diff::{Bounds, Diff, Facet, Outcome, changes, diff, outcome},
     reach,
 };
+use sluice_model::{Match, PathMatch};
 
 use crate::{
     grid,
@@ -110,7 +112,7 @@ proptest! {
         let snapshot = full(&state.resources(), 1);
         let found = reach(&snapshot).unwrap();
         prop_assume!(found.is_proven);
-        let unreached: HashSet<_> = found.unreached.iter().map(|one| (one.rule.clone(), one.match_index)).collect();
+        let unreached: HashSet<_> = found.unreached.iter().map(|one| (one.claim.rule.to_string(), one.claim.match_index)).collect();
         let mut wrong = None;
         grid::each(|port, request| {
             let matched = snapshot.route(port, request);
@@ -121,8 +123,31 @@ proptest! {
         });
         prop_assert!(wrong.is_none(), "{:?}", wrong);
         for one in &found.unreached {
-            let by = one.taken.as_ref().map(|taken| (taken.rule.clone(), taken.match_index));
-            prop_assert!(by != Some((one.rule.clone(), one.match_index)), "{:?}", one);
+            if let Cause::Taken(taken) = &one.cause {
+                prop_assert!(taken.by != one.claim, "{:?}", one);
+            }
+        }
+    }
+
+    #[test]
+    fn both_sides_of_a_clash_ask_for_its_request_and_who_is_covered_asks_for_nothing_else((state, _) in change()) {
+        let snapshot = full(&state.resources(), 1);
+        let found = clashes(&snapshot, None, &Limits::TABLE).found;
+        for clash in &found {
+            let both = [&clash.winner, &clash.loser].map(|one| wanted(&snapshot, one));
+            let asked = clash.witness.with_view(|view| both.each_ref().map(|one| asks_for(one, view)));
+            prop_assert_eq!(asked, Some([true, true]), "{:#?}", clash);
+        }
+        let covered = found.iter().filter(|one| matches!(one.meeting, Meeting::Same | Meeting::Covered));
+        for clash in covered.take(2) {
+            let [winner, loser] = [&clash.winner, &clash.loser].map(|one| wanted(&snapshot, one));
+            let mut wrong = None;
+            grid::each(|_, request| {
+                if asks_for(&loser, request) && !asks_for(&winner, request) {
+                    wrong = Some((request.path.to_owned(), request.query.map(str::to_owned)));
+                }
+            });
+            prop_assert!(wrong.is_none(), "{:?}: {:#?}", wrong, clash);
         }
     }
 
@@ -138,6 +163,25 @@ proptest! {
         let turned = back.into_keys().map(|(port, after, before)| (port, before, after));
         prop_assert_eq!(there.into_keys().collect::<HashSet<_>>(), turned.collect::<HashSet<_>>());
     }
+}
+
+fn wanted(snapshot: &Snapshot, claim: &Claim) -> Match {
+    let mut rules = snapshot.rules();
+    let rule = rules.find(|rule| rule.rule.key == claim.rule).unwrap();
+    rule.rule.matches[claim.match_index].clone()
+}
+
+/// Whether a match takes a request, whatever stands before it; hosts aside.
+fn asks_for(wanted: &Match, request: &RequestView<'_>) -> bool {
+    let is_on_path = match &wanted.path {
+        PathMatch::Exact(path) => **path == *request.path,
+        PathMatch::Prefix(prefix) => {
+            let rest = request.path.strip_prefix(&**prefix);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        }
+        PathMatch::Regex(regex) => regex.is_match(request.path),
+    };
+    is_on_path && request.unmet(wanted).is_none()
 }
 
 /// Few unless asked for: brute force takes its time in a debug build.

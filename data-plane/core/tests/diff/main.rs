@@ -7,11 +7,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod cases;
+mod claims;
 mod cost;
 mod grid;
 mod law;
 mod replay;
+mod sizes;
 mod state;
+mod table;
 
 #[path = "../cost/meter.rs"]
 mod meter;

@@ -24,6 +24,7 @@ pub(super) fn describe(resource: Manifest<'_>, fleet: Manifest<'_>) -> String {
         Some("ConfigMap") => text.field("Values", &columns::values(resource)),
         Some("BackendTLSPolicy") => security::tls_policy(&mut text, resource),
         Some("TrafficPolicy") => security::traffic_policy(&mut text, resource),
+        Some("LintPolicy") => text.field("Rules", &columns::severities(resource)),
         _ => {}
     }
     conditions(&mut text, resource);
@@ -320,6 +321,7 @@ mod tests {
             ("Secret", "Values:"),
             ("BackendTLSPolicy", "Server name:"),
             ("TrafficPolicy", "Limits:"),
+            ("LintPolicy", "Rules:"),
         ] {
             let odd = json!({"kind": kind, "spec": 1, "metadata": []});
             let text = describe(Manifest(&odd), Manifest(&json!(null)));

@@ -7,9 +7,8 @@ use serde_json::Value;
 use super::outcome::{details, outcome, place, witness};
 use super::report::{doubt, heard, is_broken, moved, part, said};
 use crate::manifest::Manifest;
+use crate::markup::{cell, code, cut};
 
-/// Bytes of a comment: on GitHub, 65,536 characters are the most.
-const MAX_LENGTH: usize = 60_000;
 /// Classes in the table.
 const MAX_CLASSES: usize = 25;
 /// Places that are shown of one class.
@@ -27,21 +26,12 @@ pub(super) fn of(plan: &Value) -> String {
     }
     notes(&mut text, plan);
     let base = plan.text_or_none("/base");
-    cut(&mut text);
+    cut(&mut text, "sluice plan");
     let _ = writeln!(
         text,
         "\nWith `--base-revision {base}`, `sluice apply` refuses if what it touches has changed since."
     );
     text
-}
-
-/// Ends the comment at a line before it is longer than one can be.
-pub(in crate::command) fn cut(text: &mut String) {
-    if text.len() > MAX_LENGTH {
-        let end = text.floor_char_boundary(MAX_LENGTH);
-        text.truncate(text[..end].rfind('\n').unwrap_or(end));
-        text.push_str("\n\n**There is more than a comment holds: `-o table` shows it.**\n");
-    }
 }
 
 fn head(plan: Manifest<'_>) -> String {
@@ -155,31 +145,6 @@ fn notes(text: &mut String, plan: Manifest<'_>) {
     }
 }
 
-/// Text that stays in its cell and is no markup, whoever wrote the names in it.
-pub(in crate::command) fn cell(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for one in text.chars() {
-        match one {
-            '|' | '*' | '_' | '`' | '[' | ']' | '<' | '>' | '~' | '\\' | '#' | '@' | '!' => {
-                safe.push('\\');
-                safe.push(one);
-            }
-            '\n' | '\r' => safe.push(' '),
-            other => safe.push(other),
-        }
-    }
-    safe
-}
-
-/// Text in the type of code. A cell ends at `|` even there.
-pub(in crate::command) fn code(text: &str) -> String {
-    let text = text
-        .replace('`', "'")
-        .replace('|', "\\|")
-        .replace(['\n', '\r'], " ");
-    format!("`{text}`")
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::report::tests::sample;
@@ -205,6 +170,5 @@ mod tests {
             "{}",
             long.len()
         );
-        assert_eq!(cell("<b>@x"), "\\<b\\>\\@x");
     }
 }

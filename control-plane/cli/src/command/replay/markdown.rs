@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::reading::{Class, Reading};
-use crate::command::plan::markdown::{cell, code, cut};
+use crate::markup::{cell, code, cut};
 
 /// Examples that are shown of one class.
 const MAX_EXAMPLES: usize = 3;
@@ -29,7 +29,7 @@ pub(super) fn of(reading: &Reading) -> String {
     for note in &reading.notes {
         let _ = writeln!(text, "- {}", cell(note));
     }
-    cut(&mut text);
+    cut(&mut text, "sluice replay");
     text
 }
 

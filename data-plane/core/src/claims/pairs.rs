@@ -1,0 +1,281 @@
+//! Goes through the claims and compares those that stand together.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::BuildHasher as _;
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use sluice_model::{Hostname, Key, Match, PathMatch, ValueMatch};
+
+use super::relation::{Relation, relation};
+use super::sample::Address;
+use super::{Claim, Clash, Clashes, Limits, Meeting, Reason, Sampler, address, places};
+use crate::{
+    CompiledRule, Snapshot,
+    candidate::Candidate,
+    diff::{Witness, outcome_of},
+    trie::PathTable,
+};
+
+/// What comparing two matches with expressions costs, in comparisons of plain ones.
+const EXPRESSIONS: u64 = 100;
+
+/// The state of one search.
+pub(super) struct Search<'a> {
+    snapshot: &'a Snapshot,
+    of: Option<&'a BTreeSet<Key>>,
+    sampler: Sampler,
+    /// Comparisons that may still be made.
+    left: u64,
+    /// Clashes that are kept.
+    limit: usize,
+    /// Winner and loser.
+    known: HashSet<(Meeting, Key, Key), FixedState>,
+    /// By rule, match and listener; whole outcomes would be too large to keep.
+    outcomes: HashMap<(usize, usize, usize), u64, FixedState>,
+    clashes: Clashes,
+}
+
+/// A hostname of a listener, and what stands under it.
+struct Place<'a> {
+    listener: &'a Key,
+    hostname: &'a Hostname,
+    paths: &'a PathTable,
+    address: Address,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(snapshot: &'a Snapshot, of: Option<&'a BTreeSet<Key>>, limits: &Limits) -> Self {
+        Self {
+            snapshot,
+            of,
+            sampler: Sampler::new(limits.states),
+            left: limits.work,
+            limit: limits.found,
+            known: HashSet::default(),
+            outcomes: HashMap::default(),
+            clashes: Clashes {
+                is_complete: true,
+                ..Clashes::default()
+            },
+        }
+    }
+
+    pub(super) fn finish(self) -> Clashes {
+        self.clashes
+    }
+
+    /// Looks at all that `rule` claims.
+    pub(super) fn rule(&mut self, rule: &'a Arc<CompiledRule>) {
+        for (listener, hostname) in places(rule) {
+            let Some(paths) = self.snapshot.table.paths(listener, hostname) else {
+                continue;
+            };
+            // Where others have all hosts, reachability says so.
+            let Some(address) = address(self.snapshot, listener, hostname) else {
+                continue;
+            };
+            let place = Place {
+                listener,
+                hostname,
+                paths,
+                address,
+            };
+            for at in 0..rule.rule.matches.len() {
+                let own = Candidate {
+                    rule: Arc::clone(rule),
+                    at,
+                };
+                self.mates(&place, &own);
+                self.capture(&place, &own);
+            }
+        }
+    }
+
+    /// Whether so much may still be done; if not, that is noted.
+    fn afford(&mut self, work: u64) -> bool {
+        let left = self.left.checked_sub(work);
+        self.clashes.work += self.left.min(work);
+        self.left = left.unwrap_or(0);
+        self.clashes.is_complete &= left.is_some();
+        left.is_some()
+    }
+
+    /// Compares a claim with those at the same path.
+    fn mates(&mut self, place: &Place<'a>, own: &Candidate) {
+        for mate in place.paths.mates(&own.conditions().path) {
+            if mate.rule.rule.key == own.rule.rule.key {
+                continue;
+            }
+            let is_first = own.precedence(mate).is_lt();
+            // Every pair is looked at once: when it is the turn of its first, or of the only one that is asked for.
+            let comes_again = self.of.is_none_or(|of| of.contains(&mate.rule.rule.key));
+            if comes_again && !is_first {
+                continue;
+            }
+            let is_open = [own.conditions(), mate.conditions()]
+                .into_iter()
+                .any(has_expressions);
+            if !self.afford(if is_open { EXPRESSIONS } else { 1 }) {
+                return;
+            }
+            match is_first {
+                true => self.meet(place, own, mate),
+                false => self.meet(place, mate, own),
+            }
+        }
+    }
+
+    /// Compares two claims at one path, of which `winner` comes first.
+    fn meet(&mut self, place: &Place<'_>, winner: &Candidate, loser: &Candidate) {
+        let (first, second) = (winner.conditions(), loser.conditions());
+        if exclude(first, second) {
+            return;
+        }
+        let reason = Reason::between(winner, loser);
+        let meeting = match relation(&mut self.sampler, first, second) {
+            Relation::Same => Meeting::Same,
+            Relation::Covers => Meeting::Covered,
+            // The author of a route sees which of its rules comes first.
+            Relation::Crosses if reason == Reason::Order => return,
+            Relation::Crosses if self.outcome(place, winner) == self.outcome(place, loser) => return,
+            Relation::Crosses => Meeting::Crossed,
+            Relation::Within | Relation::Unknown => return,
+        };
+        if self.clashes.found.len() == self.limit && !has_expressions(first) && !has_expressions(second) {
+            self.clashes.omitted += 1;
+            return;
+        }
+        // Expressions that both sides have may still exclude each other.
+        if let Ok(witness) = self.sampler.request(&place.address, &[first, second]) {
+            self.note(meeting, (winner, loser), reason, witness);
+        }
+    }
+
+    /// What is done with the requests of a claim, as a number that others which do the same have too.
+    fn outcome(&mut self, place: &Place<'_>, claim: &Candidate) -> Option<u64> {
+        let listener = self.snapshot.table.get(place.listener)?;
+        let key = (
+            std::ptr::from_ref(&*claim.rule).addr(),
+            claim.at,
+            std::ptr::from_ref(&**listener).addr(),
+        );
+        let snapshot = self.snapshot;
+        let number = self.outcomes.entry(key).or_insert_with(|| {
+            FixedState::default().hash_one(outcome_of(snapshot, &claim.rule, claim.at, listener))
+        });
+        Some(*number)
+    }
+
+    /// Finds out from whom of another namespace a claim takes requests.
+    fn capture(&mut self, place: &Place<'a>, own: &Candidate) {
+        let Ok(witness) = self.sampler.request(&place.address, &[own.conditions()]) else {
+            return;
+        };
+        let (port, host) = (witness.port, witness.host.as_str());
+        let Some((_, tables)) = self.snapshot.table.tables(port, host) else {
+            return;
+        };
+        // Whoever serves every hostname expects that some have routes of their own.
+        let everybody = match place.hostname {
+            Hostname::Any => None,
+            _ => self.snapshot.table.paths(place.listener, &Hostname::Any),
+        };
+        let is_named = |table: &&&PathTable| !everybody.is_some_and(|any| std::ptr::eq(**table, any));
+        let named = tables.iter().filter(is_named);
+        let mut looked = 0;
+        let found = witness.with_view(|view| {
+            let path = view.path;
+            let all = named.flat_map(|table| table.contenders(path, |regex| regex.is_match(path)));
+            let mut holding = all.filter(|one| {
+                looked += 1;
+                one.holds(view)
+            });
+            let first = holding.next()?;
+            if first.rule.rule.key != own.rule.rule.key || first.at != own.at {
+                return None;
+            }
+            let next = holding.next()?;
+            (namespace(next) != namespace(own)).then_some(next)
+        });
+        if !self.afford(looked) {
+            return;
+        }
+        if let Some(Some(loser)) = found {
+            let is_mate = same_path(own.conditions(), loser.conditions());
+            let reason = match is_mate {
+                true => Reason::between(own, loser),
+                false => Reason::Place,
+            };
+            self.note(Meeting::Captured, (own, loser), reason, witness);
+        }
+    }
+
+    fn note(
+        &mut self,
+        meeting: Meeting,
+        (winner, loser): (&Candidate, &Candidate),
+        reason: Reason,
+        witness: Witness,
+    ) {
+        let keys = |meeting| {
+            let [winner, loser] = [winner, loser].map(|one| one.rule.rule.key.clone());
+            (meeting, winner, loser)
+        };
+        // What is told in a stronger way is not told again.
+        let stronger = [Meeting::Same, Meeting::Covered, Meeting::Crossed];
+        let is_told = stronger.into_iter().any(|one| self.known.contains(&keys(one)));
+        if (is_told && meeting == Meeting::Captured) || !self.known.insert(keys(meeting)) {
+            return;
+        }
+        if self.clashes.found.len() == self.limit {
+            self.clashes.omitted += 1;
+            return;
+        }
+        self.clashes.found.push(Clash {
+            meeting,
+            winner: Claim::of(winner),
+            loser: Claim::of(loser),
+            reason,
+            witness,
+        });
+    }
+}
+
+fn namespace(candidate: &Candidate) -> &str {
+    candidate.rule.rule.key.segment(0)
+}
+
+/// Whether no request can be what both ask for, as far as that is plain.
+fn exclude(one: &Match, other: &Match) -> bool {
+    let differ = |one: &ValueMatch, other: &ValueMatch| match (one, other) {
+        (ValueMatch::Exact(text), wanted) | (wanted, ValueMatch::Exact(text)) => !wanted.matches(text),
+        (ValueMatch::Regex(_), ValueMatch::Regex(_)) => false,
+    };
+    let methods = one.method.as_ref().zip(other.method.as_ref());
+    methods.is_some_and(|(one, other)| one != other)
+        || one.headers.iter().any(|own| {
+            let mut theirs = other.headers.iter().filter(|their| their.name == own.name);
+            theirs.any(|their| differ(&own.value, &their.value))
+        })
+        || one.query.iter().any(|own| {
+            let mut theirs = other.query.iter().filter(|their| their.name == own.name);
+            theirs.any(|their| differ(&own.value, &their.value))
+        })
+}
+
+fn has_expressions(one: &Match) -> bool {
+    let is_open = |value: &ValueMatch| matches!(value, ValueMatch::Regex(_));
+    matches!(one.path, PathMatch::Regex(_))
+        || one.headers.iter().any(|header| is_open(&header.value))
+        || one.query.iter().any(|query| is_open(&query.value))
+}
+
+fn same_path(one: &Match, other: &Match) -> bool {
+    match (&one.path, &other.path) {
+        (PathMatch::Exact(one), PathMatch::Exact(other)) => one == other,
+        (PathMatch::Prefix(one), PathMatch::Prefix(other)) => one == other,
+        (PathMatch::Regex(_), PathMatch::Regex(_)) => true,
+        _ => false,
+    }
+}
