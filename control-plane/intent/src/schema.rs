@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use schemars::generate::SchemaSettings;
 use schemars::transform::transform_subschemas;
 use schemars::{JsonSchema as _, Schema, SchemaGenerator, json_schema};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::backend::BackendSpec;
 use crate::config_map::ConfigMapSpec;
@@ -63,6 +63,7 @@ pub fn json_schemas() -> BTreeMap<String, Value> {
         .chain(parts)
         .map(|(name, mut schema)| {
             without_null(&mut schema);
+            with_null(&mut schema);
             (name, schema.to_value())
         })
         .collect()
@@ -176,6 +177,45 @@ fn without_null(schema: &mut Schema) {
     transform_subschemas(&mut without_null, schema);
 }
 
+/// Lets members be null that may be left out: it counts as that, and whoever reads the document should know.
+fn with_null(schema: &mut Schema) {
+    if let Some(object) = schema.as_object_mut() {
+        let required = match object.get("required") {
+            Some(Value::Array(names)) => names.clone(),
+            _ => Vec::new(),
+        };
+        if let Some(Value::Object(properties)) = object.get_mut("properties") {
+            let optional = properties.iter_mut();
+            let optional = optional.filter(|(name, _)| !required.iter().any(|one| one == name.as_str()));
+            optional.for_each(|(_, property)| allow_null(property));
+        }
+        if let Some(members) = object.get_mut("additionalProperties") {
+            allow_null(members);
+        }
+    }
+    transform_subschemas(&mut with_null, schema);
+}
+
+/// Allows null beside what `schema` allows.
+fn allow_null(schema: &mut Value) {
+    let Value::Object(object) = schema else { return };
+    let words = ["$ref", "anyOf", "oneOf", "allOf", "const"];
+    if words.iter().any(|word| object.contains_key(*word)) {
+        let description = object.remove("description");
+        let given = std::mem::take(object);
+        object.extend(description.map(|text| ("description".to_owned(), text)));
+        object.insert("anyOf".to_owned(), json!([given, {"type": "null"}]));
+        return;
+    }
+    if let Some(Value::String(one)) = object.get("type") {
+        let types = json!([one, "null"]);
+        object.insert("type".to_owned(), types);
+    }
+    if let Some(Value::Array(values)) = object.get_mut("enum") {
+        values.push(Value::Null);
+    }
+}
+
 /// Adds what `outer`, the schema of a field, does not say itself.
 fn merge(outer: &mut Map<String, Value>, inner: Map<String, Value>) {
     for (word, value) in inner {
@@ -276,13 +316,28 @@ mod tests {
                     let target = reference.strip_prefix("#/components/schemas/").unwrap();
                     assert!(components.contains_key(target), "{reference}");
                 }
-                assert_ne!(object.get("type"), Some(&Value::from("null")), "{name}");
             }
             for (field, part) in component["properties"].as_object().into_iter().flatten() {
-                let documented = part.get("description").is_some() || part.get("$ref").is_some();
+                let refers = part.get("$ref").is_some() || part.get("anyOf").is_some();
+                let documented = part.get("description").is_some() || refers;
                 assert!(documented || part.get("enum").is_some(), "{name}.{field}");
             }
         }
+    }
+
+    #[test]
+    fn what_may_be_left_out_may_be_null_and_nothing_else() {
+        let components = json_schemas();
+        let class = &components["GatewayClassSpec"];
+        let of = |name: &str| class["properties"][name].clone();
+        assert_eq!(of("controllerName")["type"], "string");
+        assert_eq!(of("description")["type"], json!(["string", "null"]));
+        let reference = json!([{"$ref": "#/components/schemas/ParametersRef"}, {"type": "null"}]);
+        assert_eq!(of("parametersRef")["anyOf"], reference);
+        assert_eq!(
+            components["Metadata"]["properties"]["labels"]["additionalProperties"]["type"],
+            json!(["string", "null"])
+        );
     }
 
     #[test]

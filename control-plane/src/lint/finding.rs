@@ -82,7 +82,9 @@ impl Finding {
         }
     }
 
+    /// With a request that shows it; without what rules ask of credentials, since others read it, too.
     pub(super) fn with(self, witness: Option<Witness>) -> Self {
+        let witness = witness.map(Witness::without_credentials);
         Self { witness, ..self }
     }
 

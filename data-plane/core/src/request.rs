@@ -2,9 +2,13 @@
 
 use std::borrow::Cow;
 
+use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use http::{HeaderMap, HeaderName, Method};
 use percent_encoding::percent_decode_str;
 use sluice_model::{HeaderMatch, Match, QueryMatch};
+
+/// What clients have to keep to themselves. A rule may know them by it, so its values are not told to everybody.
+pub(crate) static CREDENTIALS: [HeaderName; 3] = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE];
 
 /// The parts of a request that are matched, normalised by whoever took it.
 #[derive(Clone, Copy, Debug)]

@@ -104,6 +104,9 @@ impl<'a> Search<'a> {
     /// Compares a claim with those at the same path.
     fn mates(&mut self, place: &Place<'a>, own: &Candidate) {
         for mate in place.paths.mates(&own.conditions().path) {
+            if !self.afford(1) {
+                return;
+            }
             if mate.rule.rule.key == own.rule.rule.key {
                 continue;
             }
@@ -116,7 +119,7 @@ impl<'a> Search<'a> {
             let is_open = [own.conditions(), mate.conditions()]
                 .into_iter()
                 .any(has_expressions);
-            if !self.afford(if is_open { EXPRESSIONS } else { 1 }) {
+            if is_open && !self.afford(EXPRESSIONS) {
                 return;
             }
             match is_first {
@@ -169,6 +172,10 @@ impl<'a> Search<'a> {
 
     /// Finds out from whom of another namespace a claim takes requests.
     fn capture(&mut self, place: &Place<'a>, own: &Candidate) {
+        if !self.afford(1) {
+            return;
+        }
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX);
         let Ok(witness) = self.sampler.request(&place.address, &[own.conditions()]) else {
             return;
         };
@@ -187,7 +194,7 @@ impl<'a> Search<'a> {
         let found = witness.with_view(|view| {
             let path = view.path;
             let all = named.flat_map(|table| table.contenders(path, |regex| regex.is_match(path)));
-            let mut holding = all.filter(|one| {
+            let mut holding = all.take(most).filter(|one| {
                 looked += 1;
                 one.holds(view)
             });
@@ -195,12 +202,15 @@ impl<'a> Search<'a> {
             if first.rule.rule.key != own.rule.rule.key || first.at != own.at {
                 return None;
             }
-            let next = holding.next()?;
-            (namespace(next) != namespace(own)).then_some(next)
+            // Behind others of its own at the same path it takes the same requests; of a wider one of its own
+            // namespace that is told when it is its turn.
+            let next = holding.find(|one| {
+                namespace(one) != namespace(own) || !same_path(one.conditions(), own.conditions())
+            });
+            next.filter(|next| namespace(next) != namespace(own))
         });
-        if !self.afford(looked) {
-            return;
-        }
+        self.afford(looked);
+        self.clashes.is_complete &= usize::try_from(looked).is_ok_and(|looked| looked < most);
         if let Some(Some(loser)) = found {
             let is_mate = same_path(own.conditions(), loser.conditions());
             let reason = match is_mate {

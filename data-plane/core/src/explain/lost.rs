@@ -2,20 +2,15 @@
 
 use std::cmp::Reverse;
 
-use http::HeaderName;
-use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use sluice_model::{Hostname, Listener, PathMatch, ValueMatch};
 
 use crate::candidate::Candidate;
 use crate::explanation::NearMiss;
-use crate::request::{RequestView, Unmet};
+use crate::request::{CREDENTIALS, RequestView, Unmet};
 use crate::table::RouteTable;
 
 /// Most names that one near miss lists.
 const MAX_NAMES: usize = 3;
-
-/// A rule may know its clients by what they have to keep to themselves.
-static PRIVATE: [HeaderName; 3] = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE];
 
 /// Why a match did not get a request. The order is that in which predicates are asked, the last first: the
 /// smaller, the nearer.
@@ -151,7 +146,7 @@ impl Teller<'_> {
             Unmet::Method(method) => format!("{method} is asked for, not {}", self.request.method),
             Unmet::Header(wanted) => {
                 let has = has(self.request.headers.contains_key(&wanted.name));
-                let is_private = PRIVATE.contains(&wanted.name);
+                let is_private = CREDENTIALS.contains(&wanted.name);
                 match is_private || !self.tells_values {
                     true => format!("a certain {} is asked for; {has}", wanted.name),
                     false => format!("{}: {} is asked for; {has}", wanted.name, told(&wanted.value)),

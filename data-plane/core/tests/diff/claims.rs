@@ -140,6 +140,36 @@ fn who_takes_requests_of_another_namespace_is_told_and_who_takes_its_own_is_not(
 }
 
 #[test]
+fn a_duplicate_hides_from_nobody_whose_requests_are_taken() {
+    let table = Table::new()
+        .aged(1, "default/a", "shop.x", &on("/"))
+        .aged(2, "team/b", "shop.x", &on("/pay"))
+        .aged(3, "team/c", "shop.x", &on("/pay"));
+    let found = all(&table.open()).found;
+    let captured = found.iter().filter(|one| one.meeting == Meeting::Captured);
+    let captured: Vec<_> = captured
+        .map(|one| [one.winner.rule.as_str(), one.loser.rule.as_str()])
+        .collect();
+    assert_eq!(captured, [["rule/team/b/main", "rule/default/a/main"]]);
+}
+
+#[test]
+fn a_witness_is_told_without_the_credentials_that_rules_ask_for() {
+    let table = Table::new().aged(1, "default/a", "shop.x", &on("/a")).aged(
+        2,
+        "team/b",
+        "shop.x",
+        &asks("/a", "", "authorization=Bearer-hunter2"),
+    );
+    let found = all(&table.open()).found;
+    let witness = &found[0].witness;
+    assert!(format!("{witness:?}").contains("hunter2"), "{witness:?}");
+    let told = witness.clone().without_credentials();
+    let named = |(name, value): &(String, String)| name == "authorization" && value == "a-certain-value";
+    assert!(told.headers.iter().any(named), "{told:?}");
+}
+
+#[test]
 fn a_change_is_compared_with_its_neighbours_and_with_nobody_else() {
     let table = |routes: usize| {
         let base = Table::new()
