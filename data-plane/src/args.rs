@@ -2,14 +2,15 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    num::NonZeroUsize,
+    num::{NonZeroU32, NonZeroUsize},
     path::PathBuf,
     thread::available_parallelism,
     time::Duration,
 };
 
 use clap::Parser;
-use sluice_proxy::{Config, Format, MemoryLimit, PortMapping, Sink, Timeouts};
+use http::HeaderName;
+use sluice_proxy::{Config, Format, MemoryLimit, PortMapping, Sampling, Sink, Timeouts};
 
 /// Serves the newest snapshot that a Sluice control plane sends.
 #[derive(Debug, Parser)]
@@ -66,7 +67,36 @@ pub(crate) struct Args {
     #[arg(long)]
     provenance: bool,
     #[command(flatten)]
+    sampling: SamplingArgs,
+    #[command(flatten)]
     timeouts: TimeoutArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Samples of requests, for `sluice replay`")]
+struct SamplingArgs {
+    /// Keeps what decides where a request goes (method, host, path) of at most N requests of a worker in
+    /// a second, each as likely as any other, and tells the control plane; without it nothing is kept
+    #[arg(long, value_name = "N")]
+    sample_requests: Option<NonZeroU32>,
+    /// Keeps this header, too; of Authorization, Proxy-Authorization and Cookie a hash; may be repeated
+    #[arg(long, value_name = "HEADER", requires = "sample_requests")]
+    sample_header: Vec<HeaderName>,
+    /// Keeps a hash of this header: rules that spell a value out can be judged, expressions not; may be
+    /// repeated
+    #[arg(long, value_name = "HEADER", requires = "sample_requests")]
+    sample_hashed_header: Vec<HeaderName>,
+    /// Keeps queries, too, as they are
+    #[arg(long, requires = "sample_requests")]
+    sample_query: bool,
+}
+
+impl SamplingArgs {
+    fn sampling(&self) -> Option<Sampling> {
+        let (plain, hashed) = (&self.sample_header, &self.sample_hashed_header);
+        let per_second = self.sample_requests?;
+        Some(Sampling::new(per_second, plain, hashed, self.sample_query))
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -115,6 +145,7 @@ impl Args {
             access_log: self.access_log,
             access_log_format: self.access_log_format,
             provenance: self.provenance,
+            sampling: self.sampling.sampling(),
             timeouts: self.timeouts.into(),
             ..Config::new(self.id)
         }

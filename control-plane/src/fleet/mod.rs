@@ -31,6 +31,7 @@ mod receipt;
 mod refusal;
 mod registry;
 mod room;
+mod samples;
 mod server;
 mod service;
 #[cfg(test)]
@@ -52,6 +53,8 @@ pub use leader::lead;
 pub use metrics::FleetCollector;
 pub use receipt::{AppliedMs, Quorum, QuorumError, Receipt, Refusal};
 pub use registry::{Fleet, JoinError};
+pub use samples::Samples;
+pub(crate) use samples::keep_samples;
 pub(crate) use server::{FleetServer, Threads};
 pub use service::FleetService;
 pub use status::{FleetSummary, ProxyStatus, ProxyStatusError};

@@ -106,14 +106,20 @@ impl Fleet {
     }
 
     /// What the proxy on `stream` saw in the last second.
-    pub(super) fn reported(&self, stream: StreamId, report: v1::Report) {
+    pub(super) fn reported(&self, stream: StreamId, mut report: v1::Report) {
+        let samples = report.samples.take();
         let mut known = self.lock();
-        if known.find(stream).is_none() {
+        let Some((_, member)) = known.find(stream) else {
             return;
-        }
+        };
+        let view = samples.is_some().then(|| member.view.clone());
         known.traffic.add(&report.traffic);
         if let Some((_, member)) = known.find(stream) {
             member.telemetry.fold(report);
+        }
+        drop(known);
+        if let Some((view, samples)) = view.zip(samples) {
+            self.samples().fold(&view, samples);
         }
     }
 

@@ -73,6 +73,7 @@ impl FleetService {
             versions: live.versions().clone(),
             turns: Turns::new(),
             measures: live.measures().clone(),
+            sample_key: live.fingerprints().sample_key(),
         };
         let streams = Arc::new(Semaphore::new(max_streams.min(Semaphore::MAX_PERMITS)));
         Self {

@@ -35,6 +35,8 @@ pub(super) struct Common {
     pub(super) versions: Versions,
     pub(super) turns: Turns,
     pub(super) measures: Measures,
+    /// What proxies hash header values with.
+    pub(super) sample_key: [u8; 32],
 }
 
 /// How streams end with the control plane.
@@ -353,6 +355,7 @@ impl Stream {
             control_id: self.common.fleet.replica().id.clone(),
             bundle: self.told.as_ref().map(|standing| standing.bundle().clone()),
             reconnect_spread_ms: self.common.fleet.reconnect_spread_ms(),
+            sample_key: self.common.sample_key.to_vec(),
         }
     }
 

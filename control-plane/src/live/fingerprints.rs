@@ -49,6 +49,11 @@ impl Fingerprints {
         }
     }
 
+    /// What proxies hash header values in samples with. Says nothing of the key of fingerprints.
+    pub fn sample_key(&self) -> [u8; KEY_BYTES] {
+        blake3::derive_key("sluice: values of headers in samples of requests", &*self.key)
+    }
+
     fn with(key: &[u8; KEY_BYTES]) -> Self {
         Self {
             key: Zeroizing::new(*key),

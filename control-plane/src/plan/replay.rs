@@ -2,7 +2,8 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use sluice_core::diff::replay::{Replay, ReplayBounds, Replayed, Sample};
+use sluice_core::Snapshot;
+use sluice_core::diff::replay::{Replay, ReplayBounds, Replayed, Sample, Spelt};
 use sluice_intent::Labels;
 use sluice_model::Violation;
 
@@ -26,6 +27,9 @@ pub struct TrafficReplay {
     pub selectors: Vec<String>,
     /// Those that they would match.
     pub selectors_after: Vec<String>,
+    /// Of samples that proxies made: since when there are some, in milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sampled_from_ms: Option<u64>,
     /// What would become of the requests.
     #[schemars(with = "schema::Traffic")]
     pub traffic: Replayed,
@@ -48,11 +52,29 @@ pub struct Malformed {
 /// Takes requests, one kind after the other.
 #[derive(Debug)]
 pub struct Feed<'a> {
+    snapshots: [&'a Snapshot; 2],
+    selectors: Vec<String>,
     replay: Replay<'a>,
     malformed: Malformed,
+    sampled_from: Option<u64>,
 }
 
 impl Feed<'_> {
+    /// The selectors of the view that requests were made on.
+    pub fn selectors(&self) -> &[String] {
+        &self.selectors
+    }
+
+    /// Values that rules spell out, to be known by their hash under `key`.
+    pub fn spelt(&self, key: &[u8; 32]) -> Spelt {
+        Spelt::of(self.snapshots, key)
+    }
+
+    /// The requests are samples, and some are from this time, in milliseconds since 1970.
+    pub fn sampled_from(&mut self, at: u64) {
+        self.sampled_from = Some(self.sampled_from.map_or(at, |first| first.min(at)));
+    }
+
     /// Replays one kind of request.
     pub fn sample(&mut self, sample: &Sample<'_>) {
         self.replay.add(sample);
@@ -81,18 +103,28 @@ pub fn replay(
     let before = worlds[0].snapshot_of(&keys[0])?;
     let after = worlds[1].snapshot_of(&keys[1])?;
     let mut fed = Feed {
+        snapshots: [&before, &after],
+        selectors: selectors(&keys[0]),
+        sampled_from: None,
         replay: Replay::new(&before, &after, ReplayBounds::default()),
         malformed: Malformed::default(),
     };
     feed(&mut fed);
-    let Feed { replay, malformed } = fed;
+    let Feed {
+        replay,
+        malformed,
+        sampled_from,
+        selectors: before_selectors,
+        ..
+    } = fed;
     let mut traffic = replay.finish();
     traffic.classes.truncate(MAX_CLASSES);
     Ok(TrafficReplay {
         base: worlds[0].revision().0,
         revision: worlds[1].revision().0,
-        selectors: selectors(&keys[0]),
+        selectors: before_selectors,
         selectors_after: selectors(&keys[1]),
+        sampled_from_ms: sampled_from,
         traffic,
         malformed,
         warnings: proposal.changed.warnings.clone(),

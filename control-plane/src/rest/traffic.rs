@@ -33,8 +33,11 @@ pub(super) struct Traffic<'a> {
     #[expect(dead_code, reason = "read before the rest, see `ManifestsOf`")]
     manifests: Cow<'a, str>,
     /// Kinds of requests, at most 250,000.
-    #[serde(borrow, deserialize_with = "keys")]
+    #[serde(borrow, default, deserialize_with = "keys")]
     keys: Vec<Key<'a>>,
+    /// Instead of `keys`: the requests that proxies sampled so lately, such as `24h`.
+    #[expect(dead_code, reason = "read before the rest, see `ManifestsOf`")]
+    since: Option<String>,
     /// Headers that `keys` would have if the requests had had them, besides those that they have; `*` is all.
     /// Others are taken as absent, and it is said of how many requests.
     #[serde(default)]
@@ -45,11 +48,12 @@ pub(super) struct Traffic<'a> {
     pub(super) proxy: Option<String>,
 }
 
-/// The manifests alone.
+/// The manifests, and what has to be looked up before the rest.
 #[derive(Debug, Deserialize)]
 pub(super) struct ManifestsOf<'a> {
     #[serde(borrow)]
     pub(super) manifests: Cow<'a, str>,
+    pub(super) since: Option<String>,
 }
 
 /// Requests that differ in nothing that is known.
@@ -117,6 +121,11 @@ impl Traffic<'_> {
         };
         let names = self.recorded.iter().enumerate().map(name);
         names.chain([Ok(HOST)]).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Whether there are keys.
+    pub(super) fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
     }
 
     /// Brings every kind of request.

@@ -127,6 +127,8 @@ async fn a_replay_of_what_would_be_refused_is_refused_like_the_plan_of_it() {
     for (more, field) in [
         (json!({"recorded": ["a b"]}), "recorded[0]"),
         (json!({"labels": {}, "proxy": "edge-1"}), "labels"),
+        (json!({"since": "yesterday"}), "since"),
+        (json!({"since": "24h", "keys": [key("/", 1)]}), "since"),
     ] {
         let answer = replay(&server, &shop(), &[], more).await;
         assert_eq!(answer.status, 422, "{answer:?}");
@@ -134,6 +136,12 @@ async fn a_replay_of_what_would_be_refused_is_refused_like_the_plan_of_it() {
     }
     let unknown = replay(&server, &shop(), &[], json!({"proxy": "edge-1"})).await;
     assert_eq!(unknown.status, 404, "{unknown:?}");
+    let none = replay(&server, &shop(), &[], json!({"since": "24h"})).await;
+    assert_eq!(
+        (none.status, &none.json["traffic"]["requests"]),
+        (200, &json!(0)),
+        "{none:?}"
+    );
     let empty = server
         .post("/v1/replay", &json!({"manifests": "", "keys": []}))
         .await;

@@ -33,6 +33,7 @@ mod ports;
 mod postgres;
 mod python;
 mod rates;
+mod replay;
 mod replicas;
 mod restart;
 mod rollback;

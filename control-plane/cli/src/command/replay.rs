@@ -6,6 +6,7 @@ mod report;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use clap::error::ErrorKind;
@@ -18,7 +19,7 @@ use crate::command::apply::DanglingRefs;
 use crate::command::explain::Label;
 use crate::failure::Failure;
 use crate::log::{self, Defaults, Key, Log};
-use crate::options::{Files, Format, Prune, Scope, wrong_usage};
+use crate::options::{Files, Format, Prune, Scope, duration, wrong_usage};
 use crate::outcome::Outcome;
 use crate::print;
 use crate::source::Sources;
@@ -29,9 +30,13 @@ use reading::Reading;
 pub(crate) struct Options {
     #[command(flatten)]
     files: Files,
-    /// Access log with the requests, as often as needed; - for standard input
-    #[arg(long = "log", required = true, value_name = "FILE|-")]
+    /// Access log with the requests, as often as needed; - for standard input. Without one, the requests that
+    /// proxies sampled
+    #[arg(long = "log", value_name = "FILE|-")]
     logs: Vec<PathBuf>,
+    /// How far back samples go
+    #[arg(long, value_parser = duration, value_name = "TIME", default_value = "24h", conflicts_with = "logs")]
+    since: Duration,
     /// How its lines are written
     #[arg(long, value_enum, default_value_t)]
     format: log::Format,
@@ -78,7 +83,10 @@ fn recorded(text: &str) -> Result<String, &'static str> {
 #[derive(Debug, Serialize)]
 struct Brought<'a> {
     manifests: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     keys: Vec<Counted>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
     recorded: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     labels: Option<BTreeMap<&'a str, &'a str>>,
@@ -94,14 +102,15 @@ struct Counted {
     weight: u64,
 }
 
-/// Prints what would become of the requests in the logs. Exit code 2 when no line can be read.
+/// Prints what would become of the requests in the logs, or of those that proxies sampled. Exit code 2 when no
+/// line can be read.
 ///
 /// # Errors
 /// When a file cannot be read, or the control plane refuses the manifests or does not answer.
 pub(crate) async fn run(client: &Client, scope: &Scope, options: &Options) -> Result<Outcome, Failure> {
     let sources = options.files.read(&options.prune)?;
-    let log = read(options)?;
-    let told = told(&log);
+    let log = (!options.logs.is_empty()).then(|| read(options)).transpose()?;
+    let told = log.as_ref().map(told);
     let request = Request::new(Method::POST, &["v1", "replay"])
         .query("namespace", &scope.namespace)
         .query_if("against", options.against)
@@ -113,7 +122,13 @@ pub(crate) async fn run(client: &Client, scope: &Scope, options: &Options) -> Re
         other => other,
     });
     let mut answer = answer?;
-    answer["log"] = told;
+    match told {
+        Some(told) => answer["log"] = told,
+        None if answer.pointer("/traffic/requests").and_then(Value::as_u64) == Some(0) => {
+            return Err(Failure::NoSamples);
+        }
+        None => {}
+    }
     match scope.output {
         Format::Markdown => print::text(&markdown::of(&Reading::of(&answer)))?,
         other => print::result(other, &answer, |answer: &Value| {
@@ -157,9 +172,13 @@ fn told(log: &Log) -> Value {
     })
 }
 
-fn body(sources: &Sources, log: Log, options: &Options) -> Vec<u8> {
-    let keys = log.tally.into_kinds();
-    let keys = keys.map(|(key, weight)| Counted { key, weight }).collect();
+fn body(sources: &Sources, log: Option<Log>, options: &Options) -> Vec<u8> {
+    let since = log.is_none().then(|| {
+        let seconds = options.since.as_secs();
+        format!("{}h{}m{}s", seconds / 3600, seconds / 60 % 60, seconds % 60)
+    });
+    let kinds = log.into_iter().flat_map(|log| log.tally.into_kinds());
+    let keys = kinds.map(|(key, weight)| Counted { key, weight }).collect();
     let labels = options.labels.iter();
     let labels: BTreeMap<_, _> = labels
         .map(|label| (label.name.as_str(), label.value.as_str()))
@@ -167,6 +186,7 @@ fn body(sources: &Sources, log: Log, options: &Options) -> Vec<u8> {
     let brought = Brought {
         manifests: String::from_utf8_lossy(&sources.body()).into_owned(),
         keys,
+        since,
         recorded: &options.recorded,
         labels: (!labels.is_empty()).then_some(labels),
         proxy: options.proxy.as_deref(),

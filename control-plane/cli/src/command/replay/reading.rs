@@ -42,7 +42,11 @@ impl Reading {
     pub(super) fn of(answer: &Value) -> Self {
         let answer = Manifest(answer);
         let number = |pointer: &str| number(answer, pointer);
-        let requests = number("/log/requests");
+        // Of a log the kinds that were sent may be a sample; samples of proxies stand for all.
+        let requests = match answer.0.get("log") {
+            Some(_) => number("/log/requests"),
+            None => number("/traffic/requests"),
+        };
         let target = percent(answer, "/traffic/targetPercent");
         let headline = match number("/traffic/changed") {
             0 => format!("Nothing changes for {} requests.", grouped(requests)),
@@ -104,6 +108,9 @@ fn class(found: Manifest<'_>) -> Class {
 fn notes(answer: Manifest<'_>) -> Vec<String> {
     let mut notes = Vec::new();
     let count = |pointer: &str| number(answer, pointer);
+    if answer.0.get("sampledFromMs").is_some() {
+        notes.push("Requests were sampled by the proxies, each standing for those like it.".to_owned());
+    }
     if let Some(sampled) = answer.0.pointer("/log/sampled").and_then(Value::as_u64) {
         let error = answer.0.pointer("/log/errorPercent").and_then(Value::as_f64);
         notes.push(format!(

@@ -10,6 +10,7 @@ mod found;
 mod meeting;
 mod sample;
 mod share;
+mod spelt;
 
 use std::collections::HashMap;
 
@@ -17,7 +18,8 @@ use foldhash::fast::FixedState;
 use sluice_model::Scheme;
 
 pub use found::{Example, NotJudged, ReplayClass, Replayed, Totals};
-pub use sample::{Recorded, Sample};
+pub use sample::{Recorded, Sample, sampled_value};
+pub use spelt::Spelt;
 
 use crate::{Matched, Snapshot};
 use doubt::{Doubt, doubt};

@@ -33,6 +33,18 @@ pub enum Recorded<'a> {
     Only(&'a [HeaderName]),
 }
 
+/// What a header's value is known by where it is not kept itself: equal for equal values of one name, and
+/// worth nothing to whoever does not have `key`.
+pub fn sampled_value(key: &[u8; 32], name: &HeaderName, value: &str) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new_keyed(key);
+    // No name has a zero byte.
+    hasher.update(name.as_str().as_bytes()).update(&[0]);
+    let hash = hasher.update(value.as_bytes()).finalize();
+    let mut short = [0; 16];
+    short.copy_from_slice(&hash.as_bytes()[..16]);
+    short
+}
+
 impl Sample<'_> {
     /// Whether all is known that a rule may ask for.
     pub(super) fn is_whole(&self) -> bool {
