@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sluice_core::{Difference, Entry};
 use sluice_intent::{CARRIED_SLOTS, CarriedSlots, Resource, ResourceId, Spec};
-use sluice_model::{Code, Key, Revision, Violation};
+use sluice_model::{Code, CommitId, Key, Revision, Violation};
 
 use super::World;
 use super::affected::affected;
@@ -233,6 +233,7 @@ impl<'a> Draft<'a> {
     pub(super) fn finish(mut self, difference: &Difference) -> Result<World, Vec<Violation>> {
         self.forget_sources();
         self.next.advance(self.base, self.revision, difference)?;
+        self.next.commit = CommitId::UNKNOWN;
         Ok(self.next)
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use sluice_core::{Difference, ResourceSet, Snapshot, Step, Update};
 use sluice_intent::{Kind, Labels, ResourceId};
-use sluice_model::{Class, HistoryId, Key, Position, Revision, Violation};
+use sluice_model::{Class, CommitId, HistoryId, Key, Position, Revision, Violation};
 
 use super::World;
 use super::addressing::Addressing;
@@ -324,6 +324,7 @@ fn moved(from: &Snapshot, revision: Revision, difference: &Difference) -> Result
         history: from.history(),
         base: Some(from.position()),
         target,
+        commit: CommitId::UNKNOWN,
         difference: difference.clone(),
     })
 }

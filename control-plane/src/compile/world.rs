@@ -7,7 +7,7 @@ use std::time::Duration;
 use imbl::OrdMap;
 use sluice_core::{ResourceSet, Snapshot};
 use sluice_intent::{Kind, Namespace, Resource, ResourceId};
-use sluice_model::{HistoryId, Key, Position, Revision, Violation};
+use sluice_model::{CommitId, HistoryId, Key, Position, Revision, Violation};
 
 use super::addressing::Addressing;
 use super::audience::References;
@@ -40,6 +40,8 @@ pub struct World {
     /// Every wire resource, whoever it is for.
     pub(super) resources: ResourceSet,
     pub(super) views: Views,
+    /// Which commit its revision is; not known before it is made.
+    pub(super) commit: CommitId,
 }
 
 impl World {
@@ -55,7 +57,19 @@ impl World {
             references: References::default(),
             resources: ResourceSet::empty(),
             views: Views::empty(history),
+            commit: CommitId::UNKNOWN,
         }
+    }
+
+    /// The same world, whose revision was committed as `commit`.
+    #[must_use]
+    pub fn committed(self, commit: CommitId) -> Self {
+        Self { commit, ..self }
+    }
+
+    /// Which commit its revision is.
+    pub fn commit(&self) -> CommitId {
+        self.commit
     }
 
     /// The same world, in which certificates are judged by this time since 1970. Worlds that come

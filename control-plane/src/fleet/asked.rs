@@ -9,6 +9,7 @@ use sluice_model::{HistoryId, Revision};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::claims::Claim;
 use super::receipt::{Quorum, Receipt};
 use super::registry::{Fleet, Known};
 use super::timing::{Kept, Timing};
@@ -70,6 +71,21 @@ impl Fleet {
     /// Takes note of what was published: called often enough, of every revision in its time.
     pub(super) fn observe(&self, published: &Published, now: Instant) {
         self.lock().observe(published, now);
+    }
+
+    /// What a proxy runs and may not be in the store, if that was not looked at before.
+    pub(super) fn take_claim(&self) -> Option<Claim> {
+        self.lock().claims.take()
+    }
+
+    /// The store did not answer: it is still to be looked at.
+    pub(super) fn put_back(&self, claim: Claim) {
+        self.lock().claims.put_back(claim);
+    }
+
+    /// The store has it.
+    pub(super) fn found(&self, claim: &Claim) {
+        self.lock().claims.found(claim);
     }
 
     /// Takes note of when the newest revisions of `history` were written.

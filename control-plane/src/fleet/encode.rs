@@ -77,7 +77,7 @@ fn encode(base: Option<&Version>, target: &Version, signer: Option<&Signer>) -> 
         ),
         None => Update::full(target.history, target.position, &target.resources),
     };
-    let mut update = update.to_wire();
+    let mut update = update.committed(target.commit).to_wire();
     if let Some(signer) = signer {
         update.signature = signer.sign(&statement(target.history, target.position));
         update.signing_key = signer.id().0.to_vec();

@@ -48,6 +48,8 @@ pub(super) struct Member {
     /// What it runs.
     pub(super) holds: Option<(HistoryId, Position)>,
     pub(super) build_us: u64,
+    /// From when its last update was live here until it had it.
+    pub(super) took: Duration,
     pub(super) listeners: Vec<v1::BoundListener>,
     pub(super) warnings: Vec<String>,
     /// How often another process with its id appeared.
@@ -77,6 +79,7 @@ impl Member {
             since,
             holds: joining.holds,
             build_us: 0,
+            took: Duration::ZERO,
             listeners: hello.listeners.clone(),
             warnings: Vec::new(),
             displaced: 0,

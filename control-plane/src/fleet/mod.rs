@@ -9,6 +9,7 @@ mod ailing;
 mod answers;
 mod asked;
 mod census;
+mod claims;
 mod dates;
 mod encode;
 mod errand;

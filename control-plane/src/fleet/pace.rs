@@ -17,6 +17,8 @@ use crate::live::Published;
 
 /// Proxies that a core tells in a millisecond.
 const TOLD_PER_MS: usize = 20;
+/// What a proxy may take for an update, however few there are.
+const PROMPT: Duration = Duration::from_millis(500);
 /// Longest that endpoints are collected for, in a fleet that two cores tell in that time.
 const ENDPOINTS: Duration = Duration::from_millis(400);
 
@@ -39,6 +41,12 @@ impl Pauses {
             endpoints: config.min(ENDPOINTS.max(one_core / 2)),
         }
     }
+}
+
+/// After what time a proxy of a fleet of `size` is late by itself: several times what the way to all of them
+/// takes, and the pause before it.
+pub(super) fn patience(size: usize) -> Duration {
+    PROMPT + 3 * Pauses::of(size).config
 }
 
 /// Passes on what is `live` to a fleet of `size` proxies, for as long as there is a control plane.

@@ -1,5 +1,7 @@
 //! How proxies get on: what they apply, refuse and see, and which view they have.
 
+use std::time::Duration;
+
 use sluice_model::{HistoryId, Position, Revision};
 use sluice_proto::v1;
 use tokio::time::Instant;
@@ -10,7 +12,7 @@ use super::registry::{Fleet, Known, StreamId, find};
 use super::timing::Timings;
 use crate::compile::ViewKey;
 use crate::live::Published;
-use crate::store::{Point, UnixMillis};
+use crate::store::UnixMillis;
 
 /// Warnings of a proxy that are kept.
 const MAX_WARNINGS: usize = 100;
@@ -67,7 +69,11 @@ impl Fleet {
             member.listeners = ack.listeners;
         }
         timings.moved_within(member, before, published, now);
-        let version = || published.find_in(&member.view, history, position).cloned();
+        let version = published.find_in(&member.view, history, position);
+        member.took = version.map_or(Duration::ZERO, |version| {
+            now.saturating_duration_since(version.at)
+        });
+        let version = || version.cloned();
         verdicts.accepted(&member.view, (history, position.revision), version);
         drop(known);
         self.announce();
@@ -114,26 +120,6 @@ impl Fleet {
         known.traffic.add(&report.traffic);
         if let Some((_, member)) = known.find(stream) {
             member.telemetry.fold(report);
-        }
-    }
-
-    /// What a proxy said that it runs although it was not published here, if that was not asked before.
-    pub(super) fn take_ahead(&self) -> Option<Point> {
-        self.lock().ahead.take()
-    }
-}
-
-impl Known {
-    /// Takes note of a proxy that holds what is not published here yet.
-    pub(super) fn note_ahead(&mut self, holds: Option<(HistoryId, Position)>, published: &Published) {
-        let Some((history, position)) = holds else { return };
-        let known = self.ahead.filter(|known| known.history == history);
-        let least = known.map_or(published.revision(), |known| known.revision);
-        if history == published.version.history && position.revision > least {
-            self.ahead = Some(Point {
-                history,
-                revision: position.revision,
-            });
         }
     }
 }

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sluice_model::{HistoryId, Position};
+use sluice_model::{CommitId, HistoryId, Position};
 use sluice_proto::v1;
 use sluice_tls::ProxyPeer;
 use thiserror::Error;
@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::claims::{Claims, is_of_another};
 use super::dates::Dates;
 use super::good::Verdicts;
 use super::machine::Admitted;
@@ -28,7 +29,7 @@ use super::timing::Timings;
 use crate::clock;
 use crate::compile::ViewKey;
 use crate::live::Published;
-use crate::store::{Point, Replica};
+use crate::store::Replica;
 use crate::trust::{Peer, Stranger};
 
 /// Proxies that are known at a time, the lost ones included.
@@ -94,6 +95,8 @@ pub enum JoinError {
 pub struct Fleet {
     replica: Replica,
     streams: AtomicU64,
+    /// Proxies that were late when they were last counted.
+    late: AtomicUsize,
     known: Mutex<Known>,
     changed: watch::Sender<()>,
     /// The views of proxies that count, but the one of no selector.
@@ -114,8 +117,8 @@ pub(super) struct Known {
     pub(super) peers: Peers,
     /// What they were not told yet.
     pub(super) unsaid: Unsaid,
-    /// What a proxy runs that is not published here yet: the store is behind, or has lost it.
-    pub(super) ahead: Option<Point>,
+    /// What proxies run that is not known here.
+    pub(super) claims: Claims,
     /// Of all proxies together, those that left included: counters never go down.
     pub(super) traffic: Traffic,
     /// What their reports may take.
@@ -129,6 +132,7 @@ impl Fleet {
         Self {
             replica,
             streams: AtomicU64::new(0),
+            late: AtomicUsize::new(0),
             known: Mutex::new(Known {
                 members: BTreeMap::new(),
                 streams: HashMap::new(),
@@ -138,7 +142,7 @@ impl Fleet {
                 words: Lexicon::default(),
                 peers: Peers::default(),
                 unsaid: Unsaid::EVERYTHING,
-                ahead: None,
+                claims: Claims::default(),
                 traffic: Traffic::default(),
                 rooms: Rooms::default(),
             }),
@@ -161,6 +165,26 @@ impl Fleet {
     /// How many proxies are known here.
     pub(super) fn size(&self) -> usize {
         self.lock().members.len()
+    }
+
+    /// How many proxies are to be told of changes in time. Those that are late by themselves hold up nobody
+    /// else; but when most are late, it is the control plane that is, and should not hurry even more.
+    pub(super) fn told(&self) -> usize {
+        let size = self.size();
+        size - self.late.load(Ordering::Relaxed).min(size / 2)
+    }
+
+    /// Counts the proxies that have no stream, have lacked a revision for longer than `patience`, or took
+    /// longer for their last update.
+    pub(super) fn count_late(&self, patience: Duration, now: Instant) {
+        let known = self.lock();
+        let is_late = |member: &&Member| {
+            let since = known.timings.lacking_since(member);
+            let lacking = since.is_some_and(|since| now.saturating_duration_since(since) > patience);
+            member.broken.is_some() || lacking || member.took > patience
+        };
+        let late = known.members.values().filter(is_late).count();
+        self.late.store(late, Ordering::Relaxed);
     }
 
     pub(super) fn next_stream(&self) -> StreamId {
@@ -215,12 +239,17 @@ impl Fleet {
             known.make_room(now)?;
         }
         let (stream, view, holds) = (joining.stream, joining.view.clone(), joining.holds);
+        let commit = CommitId(hello.commit);
         let first = match holds {
             None => known.start(&view, published, now),
             Some(_) => None,
         };
         let mut member = Member::new(hello, joining, clock::wall(), now);
         member.telemetry = Telemetry::within(&known.rooms);
+        let is_of_another = |(history, position): &mut (HistoryId, Position)| {
+            *history == published.version.history && is_of_another((position.revision, commit), published)
+        };
+        member.holds.take_if(is_of_another);
         if let Some(before) = before {
             before.displace.cancel();
             let held = before.holds;
@@ -236,7 +265,9 @@ impl Fleet {
             member.take_over(elsewhere);
         }
         known.unsaid.roster(&hello.proxy_id);
-        known.note_ahead(holds, published);
+        if let Some(holds) = holds {
+            known.claims.note(&hello.proxy_id, holds, commit, published);
+        }
         let parked = member.refusal.as_ref().and_then(Refused::parked);
         tracing::info!(proxy = hello.proxy_id, %stream, version = hello.version, "proxy connected");
         known.streams.insert(stream, hello.proxy_id.clone());

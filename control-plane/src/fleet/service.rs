@@ -65,7 +65,7 @@ impl FleetService {
         let live_ones = live.watch();
         let (told, published) = watch::channel(Arc::clone(&live_ones.borrow()));
         let known = Arc::clone(&fleet);
-        let passing_on = pace(move || known.size(), live_ones, told);
+        let passing_on = pace(move || known.told(), live_ones, told);
         tasks.spawn(ends.shutdown.clone().run_until_cancelled_owned(passing_on));
         let common = Common {
             fleet,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sluice_core::position_to_wire;
-use sluice_model::{HistoryId, Position, Revision};
+use sluice_model::{CommitId, HistoryId, Position, Revision};
 use sluice_proto::v1;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -90,10 +90,16 @@ impl Stage {
 
     /// A new revision, in which nothing is different.
     pub(super) fn commit(&mut self) -> Revision {
+        self.commit_as(CommitId::UNKNOWN)
+    }
+
+    /// The same, as this commit.
+    pub(super) fn commit_as(&mut self, commit: CommitId) -> Revision {
         let revision = Revision(self.published.revision().0 + 1);
         let world = &self.published.world;
         let changed = world.change(Vec::new(), revision, DanglingRefs::Refuse);
-        self.published = self.published.next(changed.unwrap().world, self.now);
+        let world = changed.unwrap().world.committed(commit);
+        self.published = self.published.next(world, self.now);
         revision
     }
 
@@ -111,9 +117,21 @@ impl Stage {
         instance: u8,
         holds: Option<Revision>,
     ) -> Result<Joined, JoinError> {
+        self.join_with(fleet, (id, instance), holds, CommitId::UNKNOWN)
+    }
+
+    /// A proxy joins that says of which commit what it holds is.
+    pub(super) fn join_with(
+        &self,
+        fleet: &Fleet,
+        (id, instance): (&str, u8),
+        holds: Option<Revision>,
+        commit: CommitId,
+    ) -> Result<Joined, JoinError> {
         let hello = v1::Hello {
             proxy_id: id.into(),
             instance: vec![instance; 16],
+            commit: commit.0,
             ..v1::Hello::default()
         };
         let holds = holds.map(|revision| (HISTORY, self.position(revision)));

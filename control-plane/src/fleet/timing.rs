@@ -8,6 +8,7 @@ use sluice_model::{HistoryId, Revision};
 use sluice_proto::v1;
 use tokio::time::Instant;
 
+use super::member::Member;
 use super::peers::Peers;
 use super::receipt::AppliedMs;
 use crate::live::Published;
@@ -62,6 +63,15 @@ impl Timings {
             self.revisions.pop_first();
         }
         news
+    }
+
+    /// Since when `member` lacks a revision: since the first of those that it does not have was live here, or
+    /// since it came. Nothing of one that has them all.
+    pub(super) fn lacking_since(&self, member: &Member) -> Option<Instant> {
+        let held = self.history.and_then(|history| member.revision_in(history));
+        let first = held.map_or(Revision(0), |held| Revision(held.0 + 1));
+        let (_, timing) = self.revisions.range(first..).next()?;
+        Some(timing.committed.max(member.joined))
     }
 
     /// A proxy that was there since `joined` moved from `from` to `to`: it has every revision up to

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sluice_intent::{Kind, ResourceId};
-use sluice_model::{Revision, Violation};
+use sluice_model::{CommitId, Revision, Violation};
 use tokio::time::Instant;
 
 use super::MAX_VIEWS;
@@ -90,7 +90,7 @@ pub(super) async fn load(store: &Store) -> Result<World, StoreError> {
     let Point { history, revision } = loaded.at;
     blocking(move || {
         let changes = loaded.resources.iter().map(restored);
-        compile(&World::empty(history), changes, revision)
+        compile(&World::empty(history), changes, (revision, loaded.commit))
     })
     .await
 }
@@ -115,7 +115,7 @@ pub(super) async fn load_at(
         compile(
             &World::empty(history),
             intents.map(|intent| Ok(Change::Restore(intent))),
-            revision,
+            (revision, past.commit),
         )
     };
     blocking(compile).await.map(Some)
@@ -141,7 +141,7 @@ pub(super) async fn taken_back(
         let restores = undo.upserts.iter().filter(|stored| !is_secret(&stored.key));
         let deletes = undo.removals.iter().filter(|key| !is_secret(key));
         let changes = restores.map(restored).chain(deletes.map(deleted));
-        compile(&live, changes, revision).map(Some)
+        compile(&live, changes, (revision, undo.commit)).map(Some)
     })
     .await
 }
@@ -162,6 +162,7 @@ pub(super) async fn past(store: &Store, revision: Revision) -> Result<Option<Pas
         }
         Ok(Past {
             revision,
+            commit: loaded.commit,
             intents,
             secrets,
         })
@@ -221,7 +222,7 @@ async fn fold(world: World, changes: Changes) -> Result<World, StoreError> {
     blocking(move || {
         let upserts = changes.upserts.iter().map(restored);
         let all = upserts.chain(changes.removals.iter().map(deleted));
-        compile(&world, all, changes.at.revision)
+        compile(&world, all, (changes.at.revision, changes.commit))
     })
     .await
 }
@@ -230,11 +231,11 @@ async fn fold(world: World, changes: Changes) -> Result<World, StoreError> {
 fn compile(
     world: &World,
     changes: impl Iterator<Item = Result<Change, StoreError>>,
-    revision: Revision,
+    (revision, commit): (Revision, CommitId),
 ) -> Result<World, StoreError> {
     let changed = world.change(changes.collect::<Result<_, _>>()?, revision, DanglingRefs::Warn);
     changed
-        .map(|changed| changed.world)
+        .map(|changed| changed.world.committed(commit))
         .map_err(|violations| damaged(&violations))
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sluice_core::{Difference, Entry, ResourceSet, Snapshot};
 use sluice_intent::Labels;
-use sluice_model::{Class, Digest, HistoryId, Key, Kind, Position, Revision};
+use sluice_model::{Class, CommitId, Digest, HistoryId, Key, Kind, Position, Revision};
 use tokio::time::Instant;
 
 use super::labels::OperatorLabels;
@@ -28,6 +28,8 @@ pub struct Version {
     pub history: HistoryId,
     /// Revision and digests.
     pub position: Position,
+    /// Which commit the revision is.
+    pub commit: CommitId,
     /// What proxies hold when they are there.
     pub resources: ResourceSet,
     /// When this process committed the revision, or heard of it.
@@ -241,6 +243,7 @@ impl Version {
         Self {
             history: world.history(),
             position: snapshot.position(),
+            commit: world.commit(),
             resources: snapshot.resources().clone(),
             at,
         }
@@ -275,6 +278,7 @@ impl Version {
         Self {
             history: self.history,
             position,
+            commit: self.commit,
             resources,
             at: self.at,
         }
@@ -313,6 +317,7 @@ impl Version {
         Some(Self {
             history: self.history,
             position,
+            commit: self.commit,
             resources,
             at: self.at,
         })

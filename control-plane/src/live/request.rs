@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde_json::Value;
 use sluice_intent::{Kind, LabelSelector, Resource, ResourceId, merge_patch};
-use sluice_model::{Code, Revision, Violation};
+use sluice_model::{Code, CommitId, Revision, Violation};
 
 use super::written::WriteError;
 use crate::compile::{Action, Change, DanglingRefs, Intent, World};
@@ -68,6 +68,8 @@ pub enum Prune {
 pub struct Past {
     /// The revision.
     pub revision: Revision,
+    /// Which commit it is.
+    pub commit: CommitId,
     /// All but Secrets.
     pub intents: BTreeMap<ResourceId, Intent>,
     /// The Secrets there were, and the revisions that gave them what they held.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_intent::ResourceId;
-use sluice_model::Revision;
+use sluice_model::{CommitId, Revision};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -51,8 +51,8 @@ impl Prepared {
 
 /// What became of a commit.
 enum Committed {
-    /// It is a revision now.
-    Done(Written),
+    /// It is a revision now, and that commit.
+    Done(Written, CommitId),
     /// It was made before, as this revision.
     Before(Written),
     /// Another write came first.
@@ -152,11 +152,11 @@ impl Writer {
                 return Ok(Written::new(revision, &prepared.changed));
             }
             match self.commit(request, &world, &prepared).await? {
-                Committed::Done(written) => {
+                Committed::Done(written, commit) => {
                     let committed = Instant::now();
                     self.measures.took(Stage::Compile, compiling);
                     self.measures.took(Stage::Notify, committed.elapsed());
-                    self.publish(prepared.changed.world);
+                    self.publish(prepared.changed.world.committed(commit));
                     return Ok(written);
                 }
                 Committed::Before(written) => return Ok(written),
@@ -190,9 +190,9 @@ impl Writer {
         };
         let began = Instant::now();
         match self.store.commit(&write).await {
-            Ok(_) => {
+            Ok(commit) => {
                 self.measures.took(Stage::Commit, began.elapsed());
-                Ok(Committed::Done(written))
+                Ok(Committed::Done(written, commit.id))
             }
             Err(CommitError::Conflict { .. }) => Ok(Committed::Moved),
             // Deleted by a writer that this one has not heard of yet.

@@ -13,7 +13,7 @@ use serde::Serialize;
 use sluice_core::Snapshot;
 use sluice_core::diff::{Bounds, Diff, diff};
 use sluice_intent::{Kind, Labels};
-use sluice_model::Violation;
+use sluice_model::{CommitId, Violation};
 use sluice_tls::Signer;
 use tokio::time::Instant;
 
@@ -140,7 +140,11 @@ fn view(
     (bounds, signer): (&Bounds, Option<&Signer>),
 ) -> Result<ViewPlan, Vec<Violation>> {
     let [before, after] = [worlds[0].snapshot_of(&keys[0])?, worlds[1].snapshot_of(&keys[1])?];
-    let version = |world: &World, snapshot: &Snapshot| Version::of(world, snapshot, Instant::now());
+    // Which commit it will be is not known, but it takes the same bytes.
+    let version = |world: &World, snapshot: &Snapshot| Version {
+        commit: CommitId::of("proposal"),
+        ..Version::of(world, snapshot, Instant::now())
+    };
     let is_same = before.position().config == after.position().config;
     let push = match is_same {
         true => 0,

@@ -9,7 +9,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use sluice_model::{HistoryId, Revision};
+use sluice_model::{CommitId, HistoryId, Revision};
 use sqlx::AnyPool;
 use sqlx::postgres::{PgConnectOptions, PgListener};
 use tokio::sync::{broadcast, watch};
@@ -19,6 +19,7 @@ use super::StoreError;
 use super::id::{self, NO_REVISION, Point, WriteId};
 use super::leader;
 use super::origin::{self, MarkFile, Memory};
+use super::revision::commit_of;
 use super::schema;
 use super::session::{Mode, Session, stored};
 use super::target::{self, ACQUIRE_TIMEOUT, Dialect, Target};
@@ -105,23 +106,36 @@ impl Connection {
         self.reconnects.load(Ordering::Relaxed)
     }
 
-    /// Renews the history `known` if the database has not got as far in it as somebody has seen.
-    pub(super) async fn lacks(&self, known: Point) -> Result<bool, StoreError> {
-        let fresh = id::random_history();
-        let update =
-            sqlx::query("UPDATE meta SET history = $1 WHERE id = 1 AND history = $2 AND revision < $3")
-                .bind(fresh.to_string())
-                .bind(known.history.to_string())
-                .bind(stored(known.revision.0));
+    /// Whether the database has got as far as `known`, and was there as `commit`, if that is known.
+    pub(super) async fn has(&self, known: Point, commit: CommitId) -> Result<bool, StoreError> {
+        let (mut session, head) = self.read().await?;
+        let there = commit_of(&mut session, known.revision).await?;
+        session.rollback().await?;
+        let is_told = head.position.history == known.history;
+        Ok(!(is_told && is_lost((known.revision, commit), head.position.revision, there)))
+    }
+
+    /// Renews the history of `known` if the database does not have what somebody has seen in it.
+    pub(super) async fn lacks(&self, known: Point, commit: CommitId) -> Result<bool, StoreError> {
         let mut session = self.begin(Mode::Write).await?;
-        let lacks = session.execute(update).await? == 1;
-        session.commit().await?;
-        if lacks {
-            let (lost, revision) = (known.history, known.revision);
-            tracing::error!(%lost, %revision, %fresh, "the database has lost commits; its history is renewed");
-            self.signal();
+        // It takes the lock that writes take: nobody commits until this is decided.
+        let locked = sqlx::query("UPDATE meta SET revision = revision WHERE id = 1 AND history = $1");
+        let is_told = session.execute(locked.bind(known.history.to_string())).await? == 1;
+        let (head, _) = inspect(&mut session, None).await?;
+        let there = commit_of(&mut session, known.revision).await?;
+        let lacks = is_told && is_lost((known.revision, commit), head.position.revision, there);
+        if !lacks {
+            session.rollback().await?;
+            return Ok(false);
         }
-        Ok(lacks)
+        let fresh = id::random_history();
+        let update = sqlx::query("UPDATE meta SET history = $1 WHERE id = 1").bind(fresh.to_string());
+        session.execute(update).await?;
+        session.commit().await?;
+        let (lost, revision) = (known.history, known.revision);
+        tracing::error!(%lost, %revision, %fresh, "the database has lost commits; its history is renewed");
+        self.signal();
+        Ok(true)
     }
 
     /// Closes the pool; a server that no longer answers is not waited for.
@@ -142,37 +156,38 @@ impl Connection {
     }
 
     /// A transaction to read in, and the head that it sees.
-    pub(super) async fn read(&self) -> Result<(Session, Point), StoreError> {
+    pub(super) async fn read(&self) -> Result<(Session, Seen), StoreError> {
         // Taken before the transaction begins: its head can only be newer.
         let newest = lock(&self.newest).clone();
         let mut session = self.begin(Mode::Read).await?;
         let (head, lost) = inspect(&mut session, newest.as_ref()).await?;
         if !lost {
-            self.note(head.position, head.write);
-            return Ok((session, head.position));
+            self.note(&head);
+            return Ok((session, head));
         }
         session.rollback().await?;
         self.renew_history(head.position.history).await?;
         let mut session = self.begin(Mode::Read).await?;
         let (head, _) = inspect(&mut session, None).await?;
-        self.note(head.position, head.write);
-        Ok((session, head.position))
+        self.note(&head);
+        Ok((session, head))
     }
 
     pub(super) async fn head(&self) -> Result<Point, StoreError> {
         let (session, head) = self.read().await?;
         session.rollback().await?;
-        Ok(head)
+        Ok(head.position)
     }
 
     /// Remembers the newest write seen. Revisions only go up within a history.
-    pub(super) fn note(&self, position: Point, write: WriteId) {
+    pub(super) fn note(&self, seen: &Seen) {
         let mut newest = lock(&self.newest);
-        let older = |seen: &Seen| {
-            seen.position.history != position.history || seen.position.revision < position.revision
+        let older = |known: &Seen| {
+            known.position.history != seen.position.history
+                || known.position.revision < seen.position.revision
         };
         if newest.as_ref().is_none_or(older) {
-            let seen = newest.insert(Seen { position, write });
+            let seen = newest.insert(seen.clone());
             if let Some(mark) = &self.mark {
                 mark.write(seen);
             }
@@ -253,6 +268,13 @@ impl Connection {
         session.execute(update).await?;
         session.commit().await
     }
+}
+
+/// Whether a commit that was seen is lost, where the newest revision is `head` and the commit `there` has the
+/// number.
+fn is_lost((revision, commit): (Revision, CommitId), head: Revision, there: CommitId) -> bool {
+    let is_another = commit != there && ![commit, there].contains(&CommitId::UNKNOWN);
+    revision > head || is_another
 }
 
 /// The head, and whether `newest` is missing below it.

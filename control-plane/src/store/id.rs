@@ -1,6 +1,6 @@
 //! Identities and units of the store.
 
-use sluice_model::{HistoryId, Revision};
+use sluice_model::{CommitId, HistoryId, Revision};
 use uuid::Uuid;
 
 /// A revision together with the history that it counts in.
@@ -41,6 +41,14 @@ impl WriteId {
 
     pub(super) fn stored(text: String) -> Self {
         Self(text)
+    }
+
+    /// The commit that the write became. Where nothing was written there is none.
+    pub(super) fn commit(&self) -> CommitId {
+        match self.as_str() {
+            "" => CommitId::UNKNOWN,
+            name => CommitId::of(name),
+        }
     }
 
     pub(super) fn as_str(&self) -> &str {

@@ -63,13 +63,12 @@ pub use resource::{CatchUp, Changes, Loaded, ResourceKey, StoredResource};
 pub use revision::{Action, ChangedResource, MAX_PAGE, RevisionRecord};
 pub use scope::{Grant, Scope, Verb};
 pub use sealed::Rewrapped;
-pub use sluice_model::{HistoryId, Revision, Secret};
+pub use sluice_model::{CommitId, HistoryId, Revision, Secret};
 pub use token::{Token, TokenHash};
 pub use watch::HeadWatch;
-pub use write::{Change, CommitError, Write};
+pub use write::{Change, Commit, CommitError, Write};
 
-use connection::Connection;
-use id::WriteId;
+use connection::{Connection, Seen};
 use session::{Mode, Session};
 use watch::Watcher;
 
@@ -116,10 +115,16 @@ impl Store {
         self.connection.head().await
     }
 
-    /// Somebody has seen `known` committed. If the database does not have it (any more), its history
-    /// is renewed; whether it was.
-    pub async fn witness(&self, known: Point) -> Result<bool, StoreError> {
-        self.connection.lacks(known).await
+    /// Whether the database has the revision of `known`, and has it as `commit` as far as that is known. Where
+    /// the history is another one nothing can be said, and it counts as there.
+    pub async fn has(&self, known: Point, commit: CommitId) -> Result<bool, StoreError> {
+        self.connection.has(known, commit).await
+    }
+
+    /// Somebody has seen `known` committed as `commit`. If the database does not have it (any more), its
+    /// history is renewed; whether it was.
+    pub async fn witness(&self, known: Point, commit: CommitId) -> Result<bool, StoreError> {
+        self.connection.lacks(known, commit).await
     }
 
     /// Tells from now on when the head may have moved, here or through another process.
@@ -139,11 +144,12 @@ impl Store {
     }
 
     async fn read(&self) -> Result<(Session, Point), StoreError> {
-        self.connection.read().await
+        let (session, head) = self.connection.read().await?;
+        Ok((session, head.position))
     }
 
-    fn committed(&self, head: Point, write: WriteId) {
-        self.connection.note(head, write);
+    fn committed(&self, head: &Seen) {
+        self.connection.note(head);
         self.connection.signal();
     }
 }

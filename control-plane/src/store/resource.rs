@@ -7,9 +7,11 @@ use std::collections::HashSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use sluice_model::{Revision, Secret};
+use sluice_model::{CommitId, Revision, Secret};
 
+use super::connection::Seen;
 use super::id::{NO_REVISION, Point};
+use super::revision::commit_of;
 use super::session::{Row, Session, stored};
 use super::{Store, StoreError, sealed};
 
@@ -64,6 +66,8 @@ pub struct StoredResource {
 pub struct Loaded {
     /// What the resources belong to.
     pub at: Point,
+    /// Which commit the revision of `at` is.
+    pub commit: CommitId,
     /// Ordered by key.
     pub resources: Vec<StoredResource>,
 }
@@ -82,6 +86,8 @@ pub enum CatchUp {
 pub struct Changes {
     /// The head that the changes lead to.
     pub at: Point,
+    /// Which commit its revision is.
+    pub commit: CommitId,
     /// Resources that are new or different at the head.
     pub upserts: Vec<StoredResource>,
     /// Resources that existed and are gone.
@@ -91,13 +97,18 @@ pub struct Changes {
 impl Store {
     /// Everything at the head, read in one consistent transaction.
     pub async fn load(&self) -> Result<Loaded, StoreError> {
-        let (mut session, at) = self.read().await?;
+        let (mut session, head) = self.connection.read().await?;
+        let (at, commit) = (head.position, head.write.commit());
         let filter = concat!("to_revision = ", open!(), " AND from_revision <= $4");
         let mut resources = all_pages(&mut session, filter, at.revision).await?;
         self.open_secrets(&mut session, NO_REVISION, &mut resources)
             .await?;
         session.rollback().await?;
-        Ok(Loaded { at, resources })
+        Ok(Loaded {
+            at,
+            commit,
+            resources,
+        })
     }
 
     /// Everything as it was at `revision`, without secrets; `None` when the head has not reached it.
@@ -109,27 +120,34 @@ impl Store {
         }
         let filter = "from_revision <= $4 AND to_revision > $4";
         let resources = all_pages(&mut session, filter, revision).await?;
+        let commit = commit_of(&mut session, revision).await?;
         session.rollback().await?;
         let at = Point {
             history: head.history,
             revision,
         };
-        Ok(Some(Loaded { at, resources }))
+        Ok(Some(Loaded {
+            at,
+            commit,
+            resources,
+        }))
     }
 
     /// What a replica that holds `base` has missed, consistent with the head it returns.
     pub async fn changes_since(&self, base: Point) -> Result<CatchUp, StoreError> {
-        let (mut session, at) = self.read().await?;
+        let (mut session, head) = self.connection.read().await?;
+        let at = head.position;
         let caught_up = if base.history != at.history || base.revision > at.revision {
             CatchUp::Reload
         } else if base == at {
             CatchUp::Changes(Changes {
                 at,
+                commit: head.write.commit(),
                 upserts: Vec::new(),
                 removals: Vec::new(),
             })
         } else {
-            let mut caught_up = changes(&mut session, base.revision, at).await?;
+            let mut caught_up = changes(&mut session, base.revision, &head).await?;
             if let CatchUp::Changes(changes) = &mut caught_up {
                 self.open_secrets(&mut session, base.revision, &mut changes.upserts)
                     .await?;
@@ -211,7 +229,7 @@ async fn all_pages(
     }
 }
 
-async fn changes(session: &mut Session, base: Revision, head: Point) -> Result<CatchUp, StoreError> {
+async fn changes(session: &mut Session, base: Revision, head: &Seen) -> Result<CatchUp, StoreError> {
     let upserts = format!(
         "SELECT {COLUMNS} FROM resources r WHERE r.from_revision > $1 AND r.to_revision = {} LIMIT {}",
         open!(),
@@ -232,7 +250,8 @@ async fn changes(session: &mut Session, base: Revision, head: Point) -> Result<C
     }
     let removals = removals.into_iter().map(|resource| resource.key).collect();
     Ok(CatchUp::Changes(Changes {
-        at: head,
+        at: head.position,
+        commit: head.write.commit(),
         upserts,
         removals,
     }))
@@ -265,8 +284,10 @@ async fn undo(session: &mut Session, from: Point, revision: Revision) -> Result<
         history: from.history,
         revision,
     };
+    let commit = commit_of(session, revision).await?;
     Ok(Some(Changes {
         at,
+        commit,
         upserts,
         removals,
     }))

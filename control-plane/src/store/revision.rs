@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sluice_model::Revision;
+use sluice_model::{CommitId, Revision};
 
-use super::id::{NO_REVISION, UnixMillis};
+use super::id::{NO_REVISION, UnixMillis, WriteId};
 use super::resource::ResourceKey;
-use super::session::{Mode, Row, stored};
+use super::session::{Mode, Row, Session, stored};
 use super::target::Dialect;
 use super::{Store, StoreError};
 
@@ -119,6 +119,15 @@ impl Store {
         let row = session.row(select).await?;
         session.rollback().await?;
         row.as_ref().map(record).transpose()
+    }
+}
+
+/// Which commit `revision` is; unknown where there is no such revision.
+pub(super) async fn commit_of(session: &mut Session, revision: Revision) -> Result<CommitId, StoreError> {
+    let select = sqlx::query("SELECT write_id FROM revisions WHERE revision = $1").bind(stored(revision.0));
+    match session.row(select).await? {
+        Some(row) => Ok(WriteId::stored(row.text(0)?).commit()),
+        None => Ok(CommitId::UNKNOWN),
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use sluice_model::{Revision, Secret};
+use sluice_model::{CommitId, Revision, Secret};
 use thiserror::Error;
 
 use super::apply::{Refusal, apply};
+use super::connection::Seen;
 use super::id::{Point, UnixMillis, WriteId};
 use super::resource::ResourceKey;
 use super::session::Mode;
@@ -58,6 +59,15 @@ impl Change {
     }
 }
 
+/// What a write became.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Its number.
+    pub revision: Revision,
+    /// Which one it is, should it be lost and its number be given again.
+    pub id: CommitId,
+}
+
 /// Why a write did not become a revision.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum CommitError {
@@ -88,9 +98,9 @@ pub enum CommitError {
 }
 
 impl Store {
-    /// Writes everything in one transaction and returns its revision, `expected + 1`.
+    /// Writes everything in one transaction, as the revision `expected + 1`.
     /// On Postgres the notification of every replica is part of that transaction.
-    pub async fn commit(&self, write: &Write) -> Result<Revision, CommitError> {
+    pub async fn commit(&self, write: &Write) -> Result<Commit, CommitError> {
         let id = WriteId::random();
         let mut session = self.begin(Mode::Write).await?;
         let revision = match apply(&mut session, write, &id, &self.keys).await {
@@ -110,14 +120,16 @@ impl Store {
         if let Err(error) = session.commit().await {
             self.resolve(&id, error).await?;
         }
-        self.committed(
-            Point {
-                history: write.expected.history,
-                revision,
-            },
-            id,
-        );
-        Ok(revision)
+        let position = Point {
+            history: write.expected.history,
+            revision,
+        };
+        let commit = Commit {
+            revision,
+            id: id.commit(),
+        };
+        self.committed(&Seen { position, write: id });
+        Ok(commit)
     }
 
     /// After a failed COMMIT: is the write there? The lock on the counter is taken first, which

@@ -1,9 +1,13 @@
 //! Plans: what manifests would do, without doing it.
 
 use http::Method;
+use prost::Message as _;
 use serde_json::{Value, json};
+use sluice_proto::v1::ControlMessage;
+use sluice_proto::v1::control_message::Body;
 
 use crate::manifests::{backend, list, route, shop};
+use crate::proxy::Proxy;
 use crate::server::{Answer, Server};
 
 async fn plan(server: &Server, manifests: &[Value], query: &str) -> Answer {
@@ -121,4 +125,24 @@ async fn an_apply_is_bound_to_the_plan_that_was_reviewed() {
         (raced.status, raced.violations()),
         (409, vec!["HTTPRoute/default/shop  conflict".to_owned()])
     );
+}
+
+#[tokio::test]
+async fn the_bytes_that_a_plan_says_each_proxy_gets_are_those_that_it_gets() {
+    let server = Server::start().await;
+    server.apply(&shop()).await;
+    let mut proxy = Proxy::join(&server, "edge-1").await;
+    let whole = proxy.update().await;
+    proxy.ack(&whole).await;
+    let change = [backend("next", 81), route("shop", "next")];
+    let answer = plan(&server, &change, "").await;
+    server.apply(&change).await;
+    let update = proxy.update().await;
+    assert_ne!(update.commit, 0);
+    let message = ControlMessage {
+        body: Some(Body::Update(update)),
+    };
+    // gRPC puts a flag and four bytes of length before it.
+    let bytes = message.encoded_len() + 5;
+    assert_eq!(answer.json["views"][0]["pushBytes"], bytes);
 }

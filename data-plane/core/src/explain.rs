@@ -222,7 +222,7 @@ impl Chosen {
 #[cfg(test)]
 mod tests {
     use http::{HeaderMap, Method};
-    use sluice_model::{Class, HistoryId, Position, Revision};
+    use sluice_model::{Class, CommitId, HistoryId, Position, Revision};
     use sluice_proto::v1;
 
     use super::*;
@@ -303,6 +303,7 @@ mod tests {
             history: HistoryId::default(),
             base: None,
             target,
+            commit: CommitId::UNKNOWN,
             difference,
         };
         Snapshot::empty(HistoryId::default()).apply(&update).unwrap()

@@ -3,8 +3,8 @@
 use std::{ops::Bound, sync::Arc};
 
 use sluice_model::{
-    Certificate, Class, Code, Endpoints, HistoryId, Key, Kind, Limits, Listener, Position, Revision, Tickets,
-    Trust, Violation,
+    Certificate, Class, Code, CommitId, Endpoints, HistoryId, Key, Kind, Limits, Listener, Position,
+    Revision, Tickets, Trust, Violation,
 };
 
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
 pub struct Snapshot {
     pub(crate) history: HistoryId,
     pub(crate) position: Position,
+    pub(crate) commit: CommitId,
     pub(crate) resources: ResourceSet,
     pub(crate) table: RouteTable,
     pub(crate) routes: imbl::OrdMap<Key, Arc<sluice_model::Route>>,
@@ -38,6 +39,7 @@ impl Snapshot {
         Self {
             history,
             position: Position::default(),
+            commit: CommitId::UNKNOWN,
             resources: ResourceSet::empty(),
             table: RouteTable::new(),
             routes: imbl::OrdMap::new(),
@@ -71,7 +73,11 @@ impl Snapshot {
             return Err(vec![Violation::new("update", "", Code::Corrupt, message)]);
         }
         let difference = self.resources.diff(&resources);
-        self.succeeded(update.history, update.target, resources, &difference)
+        let next = self.succeeded(update.history, update.target, resources, &difference)?;
+        Ok(Self {
+            commit: update.commit,
+            ..next
+        })
     }
 
     /// The snapshot of `resources`, which `difference` leads to and which are known to be whole:
@@ -104,6 +110,7 @@ impl Snapshot {
         let mut next = build::build(self, difference)?;
         next.history = history;
         next.position = target;
+        next.commit = CommitId::UNKNOWN;
         next.resources = resources;
         Ok(next)
     }
@@ -116,6 +123,11 @@ impl Snapshot {
     /// Where in the history it stands.
     pub fn position(&self) -> Position {
         self.position
+    }
+
+    /// Which commit its revision is, as the update to it said.
+    pub fn commit(&self) -> CommitId {
+        self.commit
     }
 
     /// What it was built from.

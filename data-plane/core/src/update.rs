@@ -1,7 +1,7 @@
 //! What travels: the step from one position to another.
 
 use bytes::Bytes;
-use sluice_model::{Code, Digest, HistoryId, Position, Revision, Violation};
+use sluice_model::{Code, CommitId, Digest, HistoryId, Position, Revision, Violation};
 use sluice_proto::v1;
 
 use crate::{Difference, Entry, ResourceSet};
@@ -15,6 +15,8 @@ pub struct Update {
     pub base: Option<Position>,
     /// What it holds after.
     pub target: Position,
+    /// Which commit the revision of `target` is.
+    pub commit: CommitId,
     /// The step.
     pub difference: Difference,
 }
@@ -30,6 +32,7 @@ impl Update {
             history,
             base: Some(base.0),
             target: target.0,
+            commit: CommitId::UNKNOWN,
             difference: base.1.diff(target.1),
         }
     }
@@ -41,11 +44,18 @@ impl Update {
             history,
             base: None,
             target,
+            commit: CommitId::UNKNOWN,
             difference: Difference {
                 upserts,
                 removals: vec![],
             },
         }
+    }
+
+    /// The same update, to what was committed as `commit`.
+    #[must_use]
+    pub fn committed(self, commit: CommitId) -> Self {
+        Self { commit, ..self }
     }
 
     /// The update as it travels.
@@ -63,6 +73,7 @@ impl Update {
                 .collect(),
             signature: Vec::new(),
             signing_key: Vec::new(),
+            commit: self.commit.0,
         }
     }
 
@@ -93,6 +104,7 @@ impl Update {
                 history,
                 base,
                 target,
+                commit: CommitId(wire.commit),
                 difference: Difference { upserts, removals },
             }),
             (Some(_), false) => Err(violations),

@@ -142,7 +142,8 @@ impl Publisher {
         let gone = self.ports.keep(snapshot, &new);
         // An equal snapshot is no swap at all.
         let current = self.live.current();
-        if (current.history(), current.position()) != (snapshot.history(), snapshot.position()) {
+        let place = |of: &Generation| (of.history(), of.position(), of.commit());
+        if place(&current) != place(snapshot) {
             self.live.publish(Arc::clone(snapshot));
         }
         for bound in new {
@@ -173,6 +174,7 @@ impl Publisher {
         Held {
             history: snapshot.history(),
             position,
+            commit: snapshot.commit(),
             listeners,
         }
     }

@@ -141,7 +141,7 @@ impl StateDir {
     /// When it cannot be written; the one before stays.
     pub(crate) fn save(&self, snapshot: &Snapshot) -> io::Result<()> {
         let update = Update::full(snapshot.history(), snapshot.position(), snapshot.resources());
-        let wire = update.to_wire();
+        let wire = update.committed(snapshot.commit()).to_wire();
         let mut bytes = Zeroizing::new(Vec::with_capacity(wire.encoded_len() + DIGEST));
         wire.encode(&mut *bytes).map_err(io::Error::other)?;
         let digest = Digest::of(&bytes);

@@ -283,7 +283,7 @@ impl Link {
 
 #[cfg(test)]
 mod tests {
-    use sluice_model::{Digest, HistoryId, Position, Revision};
+    use sluice_model::{CommitId, Digest, HistoryId, Position, Revision};
     use sluice_proto::v1::control_message;
 
     use super::super::Held;
@@ -297,6 +297,7 @@ mod tests {
                 config: Digest::of(b"config"),
                 runtime: Digest::EMPTY,
             },
+            commit: CommitId::UNKNOWN,
             listeners: vec![],
         };
         Outcome::Applied { held, build_us: 1 }

@@ -20,6 +20,22 @@ impl fmt::Display for Revision {
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct HistoryId(pub [u8; 16]);
 
+/// Tells the commit of a revision from another that had its number before and was lost. 32 bits: of so
+/// many lost commits one is taken for the one in its place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommitId(pub u32);
+
+impl CommitId {
+    /// Not known, or there is none: the empty store has no commit.
+    pub const UNKNOWN: Self = Self(0);
+
+    /// Of the commit with this unique name.
+    pub fn of(name: &str) -> Self {
+        let [first, second, third, fourth, ..] = Digest::of(name.as_bytes()).0;
+        Self(u32::from_be_bytes([first, second, third, fourth]).max(1))
+    }
+}
+
 /// First 16 bytes of a BLAKE3 hash.
 ///
 /// 128 bits because every update carries four digests to every proxy; a forger has

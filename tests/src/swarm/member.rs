@@ -249,6 +249,7 @@ impl Member {
             admin: "127.0.0.1:9000".into(),
             instance: (self.number as u128).to_be_bytes().to_vec(),
             listeners: held.map(bound).unwrap_or_default(),
+            commit: held.map(|held| held.commit().0).unwrap_or_default(),
         })
     }
 

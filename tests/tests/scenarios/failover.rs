@@ -1,18 +1,22 @@
 //! Another Postgres takes over, and a network that is split.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use sluice_tests::client::served_by;
 use sluice_tests::cluster::Cluster;
 use sluice_tests::eventually::eventually;
 use sluice_tests::fake_proxy::FakeProxy;
+use sluice_tests::link::{Fault, Link};
 use sluice_tests::manifest::{HOST, LISTENER, backend, gateway, list, route_to};
 use sluice_tests::namespace::Namespace;
 use sluice_tests::postgres::Postgres;
 use sluice_tests::rest::Rest;
-use sluice_tests::site::SOON;
+use sluice_tests::servers::{ControlPlane, command};
+use sluice_tests::site::{SOON, TOKEN};
 use sluice_tests::upstream::Upstream;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -105,6 +109,67 @@ async fn a_failover_that_lost_commits_begins_a_history_and_proxies_follow_it() {
     let names = names(rest).await;
     assert!(
         names.contains(&"next".into()) && !names.contains(&"lost".into()),
+        "{names:?}"
+    );
+}
+
+/// One control plane heard nothing of the lost commit and gives its number to another before the proxy that
+/// runs the lost one comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_commit_whose_number_was_given_again_is_found_by_the_proxy_that_runs_it() {
+    let mut primary = Postgres::start().await.unwrap();
+    let standby = primary.standby(false).await.unwrap();
+    let upstream = Upstream::echo("web").await.unwrap();
+    let mut cluster = Cluster::start(1, &[primary.url(), standby.url()]).await.unwrap();
+    let link = Link::to(primary.port()).await.unwrap();
+    let mut command = command("sluice-control", None).unwrap();
+    let linked = format!(
+        "postgres://sluice@{}:{}/postgres",
+        Ipv4Addr::LOCALHOST,
+        link.port()
+    );
+    command.args(["--database-url", &linked]);
+    let deaf = ControlPlane::start(command, &standby.url(), TOKEN).await.unwrap();
+    cluster.controls.push(deaf);
+    let mut proxy = cluster.proxy("edge-1", 0).await.unwrap();
+    cluster.fleet_of(1, 1).await.unwrap();
+    let web = backend("web", &[upstream.address]);
+    let manifests = list(&[gateway(), web, route_to("shop", HOST, "web")]);
+    let kept = applied(&cluster.controls[0].rest, &manifests).await;
+    let rest = cluster.controls[1].rest.clone();
+    rest.receipt(kept, SOON).await.unwrap();
+    let before = history(&cluster).await;
+
+    standby.left_behind(&primary).await.unwrap();
+    link.set(Fault::Cut);
+    let lost = applied(&cluster.controls[0].rest, &backend("lost", &[])).await;
+    proxy.process.signal(Signal::SIGTERM).unwrap();
+    proxy.process.exit(SOON).await.unwrap();
+    primary.crash().await.unwrap();
+    let mut killed = cluster.controls.remove(0);
+    killed.process.signal(Signal::SIGKILL).unwrap();
+    killed.process.exit(SOON).await.unwrap();
+    standby.promote().unwrap();
+    let written = eventually("a write is taken", TAKEN_OVER, async || {
+        rest.apply(&backend("other", &[]), "").await
+    });
+    assert_eq!(written.await.unwrap().revision, lost, "its number is given again");
+    assert_eq!(history(&cluster).await, before, "nobody has told");
+
+    let proxy = cluster.proxy("edge-1", 0).await.unwrap();
+    eventually("the history ends", TAKEN_OVER, async || {
+        anyhow::ensure!(history(&cluster).await != before);
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let address = proxy.listening(LISTENER, lost, SOON).await.unwrap();
+    assert_eq!(served_by(address, HOST).await.unwrap(), "web");
+    let next = applied(&rest, &backend("next", &[])).await;
+    assert_eq!(next, lost + 1);
+    let names = names(&rest).await;
+    assert!(
+        names.contains(&"other".into()) && !names.contains(&"lost".into()),
         "{names:?}"
     );
 }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
 
-use sluice_control::store::{Change, KeyRing, Point, ResourceKey, Store, UnixMillis, Write};
+use sluice_control::store::{
+    Change, Commit, CommitError, KeyRing, Point, ResourceKey, Revision, Store, UnixMillis, Write,
+};
 use sluice_tests::postgres::Postgres;
 use tempfile::TempDir;
 
@@ -112,12 +114,15 @@ pub(crate) fn write(expected: Point, changes: impl IntoIterator<Item = (Resource
 /// Sets `name` to `manifest` on the head there is now.
 pub(crate) async fn set(store: &Store, name: &str, manifest: &str) -> Point {
     let head = store.head().await.unwrap();
-    let revision = store
-        .commit(&write(head, [(key(name), upsert(manifest))]))
-        .await
-        .unwrap();
+    let written = store.commit(&write(head, [(key(name), upsert(manifest))])).await;
+    let revision = written.unwrap().revision;
     Point {
         history: head.history,
         revision,
     }
+}
+
+/// The number that a write got.
+pub(crate) fn revised(written: Result<Commit, CommitError>) -> Result<Revision, CommitError> {
+    written.map(|commit| commit.revision)
 }

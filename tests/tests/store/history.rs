@@ -157,7 +157,7 @@ async fn what_is_too_much_or_of_another_history_is_loaded_anew(database: Databas
 
     let many = (0..10_001).map(|number| (key(&format!("r{number}")), upsert("{}")));
     let head = Point {
-        revision: store.commit(&write(head, many)).await.unwrap(),
+        revision: store.commit(&write(head, many)).await.unwrap().revision,
         ..head
     };
     assert_eq!(store.changes_since(start).await.unwrap(), CatchUp::Reload);
@@ -179,7 +179,7 @@ async fn thousands_of_resources_in_one_write_read_back_in_order(database: Databa
         .collect();
     let head = store.head().await.unwrap();
     let changes = keys.iter().map(|key| (key.clone(), upsert(&key.to_string())));
-    let revision = store.commit(&write(head, changes)).await.unwrap();
+    let revision = store.commit(&write(head, changes)).await.unwrap().revision;
     let mut expected: Vec<_> = keys
         .into_iter()
         .map(|key| StoredResource {

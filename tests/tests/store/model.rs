@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sluice_control::store::{
-    CatchUp, Change, Changes, Loaded, Point, ResourceKey, Revision, Store, StoredResource,
+    CatchUp, Change, Changes, CommitId, Loaded, Point, ResourceKey, Revision, Store, StoredResource,
 };
 
 use crate::database::{key, write};
@@ -11,12 +11,12 @@ use crate::database::{key, write};
 /// All resources at one revision.
 type State = BTreeMap<ResourceKey, StoredResource>;
 
-/// What must be in the store: the state after each revision, the empty one first.
-pub(crate) struct Model(Vec<State>);
+/// What must be in the store: the state after each revision and which commit it was, the empty one first.
+pub(crate) struct Model(Vec<State>, Vec<CommitId>);
 
 impl Model {
     pub(crate) fn new() -> Self {
-        Self(vec![State::new()])
+        Self(vec![State::new()], vec![CommitId::UNKNOWN])
     }
 
     pub(crate) fn head(&self) -> Revision {
@@ -31,9 +31,11 @@ impl Model {
             0 => self.back_to(random.below(self.0.len() as u64)),
             _ => self.random_changes(random),
         };
-        let revision = store.commit(&write(expected, changes.clone())).await.unwrap();
-        self.apply(changes, revision);
-        assert_eq!(revision, self.head());
+        let commit = store.commit(&write(expected, changes.clone())).await.unwrap();
+        assert!(!self.1.contains(&commit.id), "two commits of one name");
+        self.1.push(commit.id);
+        self.apply(changes, commit.revision);
+        assert_eq!(commit.revision, self.head());
     }
 
     /// Every revision reads back, and from every revision there is a way to the head.
@@ -50,7 +52,7 @@ impl Model {
             let CatchUp::Changes(changes) = store.changes_since(at).await.unwrap() else {
                 panic!("no way from revision {number} to the head");
             };
-            assert_eq!(changes.at, head);
+            assert_eq!((changes.at, changes.commit), (head, self.loaded(head).commit));
             assert_eq!(
                 fold(state.clone(), changes),
                 self.0[self.0.len() - 1],
@@ -60,9 +62,11 @@ impl Model {
     }
 
     fn loaded(&self, at: Point) -> Loaded {
-        let state = &self.0[usize::try_from(at.revision.0).unwrap()];
+        let number = usize::try_from(at.revision.0).unwrap();
+        let state = &self.0[number];
         Loaded {
             at,
+            commit: self.1[number],
             resources: state.values().cloned().collect(),
         }
     }

@@ -13,7 +13,7 @@ use sluice_tests::postgres::Postgres;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::database::{key, set, upsert, write};
+use crate::database::{key, revised, set, upsert, write};
 
 /// Longest call while the server is away: 2 s for a connection, and some for a busy machine.
 const SOON: Duration = Duration::from_millis(3_500);
@@ -165,7 +165,7 @@ async fn write_until(end: CancellationToken, store: Store, writer: usize, failur
             Err(error) => Err(CommitError::Store(error)),
         };
         match outcome {
-            Ok(revision) => assert!(seen.written.insert(revision, name).is_none()),
+            Ok(commit) => assert!(seen.written.insert(commit.revision, name).is_none()),
             Err(CommitError::Conflict { .. }) => {}
             Err(CommitError::Unknown) => seen.unknown.push(name),
             Err(CommitError::Store(StoreError::Unavailable)) => {
@@ -231,7 +231,7 @@ async fn a_commit_whose_answer_is_lost_is_looked_up() {
     let store = open(&through(&link)).await;
     let head = store.head().await.unwrap();
     link.set(Fault::AnswerLost);
-    assert_eq!(store.commit(&keyed(head)).await, Ok(Revision(1)));
+    assert_eq!(revised(store.commit(&keyed(head)).await), Ok(Revision(1)));
     assert_eq!(store.head().await.unwrap().revision, Revision(1));
 }
 
@@ -242,10 +242,10 @@ async fn a_commit_that_never_arrived_is_not_claimed() {
     let store = open(&through(&link)).await;
     let head = store.head().await.unwrap();
     link.set(Fault::CommitLost);
-    let outcome = store.commit(&keyed(head)).await;
+    let outcome = revised(store.commit(&keyed(head)).await);
     assert_eq!(outcome, Err(CommitError::Store(StoreError::Unavailable)));
     assert_eq!(store.head().await.unwrap(), head);
-    assert_eq!(store.commit(&keyed(head)).await, Ok(Revision(1)));
+    assert_eq!(revised(store.commit(&keyed(head)).await), Ok(Revision(1)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,11 +4,14 @@
 use std::path::Path;
 use std::process::Command;
 
-use sluice_control::store::{HistoryId, Point, Revision};
+use sluice_control::store::{CommitId, HistoryId, Point, Revision};
 
 use crate::database::{Database, set};
 
-crate::on_both!(a_restart_keeps_the_history);
+crate::on_both!(
+    a_restart_keeps_the_history,
+    what_somebody_saw_committed_is_there_or_the_history_ends
+);
 
 /// The head, as a new process finds it.
 async fn found(database: &Database) -> Point {
@@ -35,6 +38,44 @@ async fn a_restart_keeps_the_history(mut database: Database) {
         postgres.crash().await.unwrap();
         postgres.start_again().await.unwrap();
         assert_eq!(found(&database).await, head);
+    }
+}
+
+async fn what_somebody_saw_committed_is_there_or_the_history_ends(database: Database) {
+    let store = database.open().await;
+    let first = set(&store, "a", "1").await;
+    let commit = store.load().await.unwrap().commit;
+    let second = set(&store, "a", "2").await;
+    let ahead = Point {
+        revision: Revision(3),
+        ..second
+    };
+    let elsewhere = Point {
+        history: HistoryId([9; 16]),
+        ..ahead
+    };
+    for (seen, commit) in [
+        (first, commit),
+        (first, CommitId::UNKNOWN),
+        (second, CommitId::UNKNOWN),
+        (elsewhere, CommitId(7)),
+    ] {
+        assert!(store.has(seen, commit).await.unwrap(), "{seen:?}");
+        assert!(!store.witness(seen, commit).await.unwrap(), "{seen:?}");
+    }
+    assert_eq!(store.head().await.unwrap(), second);
+    // Another commit has its number now, or none has.
+    let mut history = second.history;
+    for (revision, other) in [(1, CommitId(commit.0 ^ 1)), (3, CommitId::UNKNOWN)] {
+        let revision = Revision(revision);
+        let seen = Point { history, revision };
+        assert!(!store.has(seen, other).await.unwrap());
+        assert!(store.witness(seen, other).await.unwrap());
+        let head = store.head().await.unwrap();
+        assert_eq!(head.revision, second.revision);
+        assert_ne!(head.history, history);
+        assert!(!store.witness(seen, other).await.unwrap(), "it is of the past");
+        history = head.history;
     }
 }
 

@@ -7,7 +7,7 @@ use sluice_control::store::{
     Store, StoreError,
 };
 
-use crate::database::{Database, key, set, write};
+use crate::database::{Database, key, revised, set, write};
 
 crate::on_both!(
     a_secret_reads_back_with_its_resource_and_only_as_it_is_now,
@@ -36,7 +36,7 @@ fn sealed(text: &str) -> Change {
 
 async fn put(store: &Store, name: &str, change: Change) -> Result<Revision, CommitError> {
     let head = store.head().await.unwrap();
-    store.commit(&write(head, [(key(name), change)])).await
+    revised(store.commit(&write(head, [(key(name), change)])).await)
 }
 
 async fn secrets(store: &Store) -> Vec<(ResourceKey, Option<Secret<Vec<u8>>>)> {

@@ -7,7 +7,7 @@ use sluice_control::store::{
     Action, Change, ChangedResource, CommitError, Point, Revision, Store, StoreError, Write,
 };
 
-use crate::database::{Database, key, set, upsert, write};
+use crate::database::{Database, key, revised, set, upsert, write};
 
 crate::on_both!(
     a_new_store_is_empty,
@@ -41,7 +41,7 @@ async fn writes_are_numbered_in_order_and_described(database: Database) {
         ],
     );
     third.rollback_of = Some(Revision(1));
-    assert_eq!(store.commit(&third).await.unwrap(), Revision(3));
+    assert_eq!(store.commit(&third).await.unwrap().revision, Revision(3));
 
     let revisions = store.revisions(None, 10).await.unwrap();
     let numbers: Vec<_> = revisions.iter().map(|revision| revision.revision.0).collect();
@@ -125,7 +125,7 @@ async fn insist(store: &Store, name: &str) -> Revision {
     let mut head = store.head().await.unwrap();
     loop {
         match store.commit(&write(head, [(key(name), upsert("{}"))])).await {
-            Ok(revision) => return revision,
+            Ok(commit) => return commit.revision,
             Err(CommitError::Conflict { head: now }) => head = now,
             Err(CommitError::Store(StoreError::Timeout)) => {}
             Err(other) => panic!("{name}: {other}"),
@@ -144,7 +144,10 @@ fn keyed(expected: Point, result: &str) -> Write {
 async fn a_repeated_write_is_answered_with_its_first_result(database: Database) {
     let store = database.open().await;
     let start = store.head().await.unwrap();
-    assert_eq!(store.commit(&keyed(start, "first")).await, Ok(Revision(1)));
+    assert_eq!(
+        revised(store.commit(&keyed(start, "first")).await),
+        Ok(Revision(1))
+    );
     let head = set(&store, "b", "1").await;
     let duplicate = Err(CommitError::Duplicate {
         revision: Revision(1),
@@ -163,8 +166,8 @@ async fn the_same_write_sent_twice_at_once_is_written_once(database: Database) {
     let (one, other) = (keyed(start, "one"), keyed(start, "other"));
     let outcomes = tokio::join!(stores[0].commit(&one), stores[1].commit(&other));
     let (revision, same) = match outcomes {
-        (Ok(revision), Err(CommitError::Duplicate { revision: same, .. })) => (revision, same),
-        (Err(CommitError::Duplicate { revision: same, .. }), Ok(revision)) => (revision, same),
+        (Ok(commit), Err(CommitError::Duplicate { revision: same, .. })) => (commit.revision, same),
+        (Err(CommitError::Duplicate { revision: same, .. }), Ok(commit)) => (commit.revision, same),
         other => panic!("{other:?}"),
     };
     assert_eq!((revision, same), (Revision(1), Revision(1)));
