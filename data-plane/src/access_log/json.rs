@@ -58,6 +58,7 @@ mod tests {
         assert_eq!(value["backend"], "default/catalog");
         assert_eq!(value["endpoint"], "10.0.0.1:8080");
         assert_eq!(value["variant"], "blue");
+        assert_eq!((&value["port"], &value["scheme"]), (&443.into(), &"https".into()));
         assert_eq!(value["status"], 200);
         assert_eq!(value["duration_us"], 1500);
         assert_eq!(value["first_byte_us"], 1000);

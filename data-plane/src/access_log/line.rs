@@ -19,6 +19,8 @@ pub(super) enum Field {
     Variant,
     Method,
     Host,
+    Port,
+    Scheme,
     Path,
     Status,
     Duration,
@@ -33,7 +35,7 @@ pub(super) enum Field {
 }
 
 impl Field {
-    pub(super) const ALL: [Self; 20] = [
+    pub(super) const ALL: [Self; 22] = [
         Self::Time,
         Self::Revision,
         Self::Route,
@@ -43,6 +45,8 @@ impl Field {
         Self::Variant,
         Self::Method,
         Self::Host,
+        Self::Port,
+        Self::Scheme,
         Self::Path,
         Self::Status,
         Self::Duration,
@@ -67,6 +71,8 @@ impl Field {
             Self::Variant => "variant",
             Self::Method => "method",
             Self::Host => "host",
+            Self::Port => "port",
+            Self::Scheme => "scheme",
             Self::Path => "path",
             Self::Status => "status",
             Self::Duration => "duration_us",
@@ -97,6 +103,8 @@ impl Field {
             Self::Variant => return text(record.route.variant()),
             Self::Method => Value::Text(record.target.method.as_str()),
             Self::Host => return text(&record.target.host),
+            Self::Port => Value::Number(record.port.into()),
+            Self::Scheme => Value::Text(if record.secured { "https" } else { "http" }),
             Self::Path => return text(&record.target.path),
             Self::Status => Value::Number(record.status.into()),
             Self::Duration => micros(record.times.total),
@@ -155,5 +163,25 @@ fn protocol(version: Version) -> &'static str {
         Version::HTTP_10 => "HTTP/1.0",
         Version::HTTP_2 => "HTTP/2",
         _ => "HTTP/1.1",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_tells_every_field() {
+        let readme = include_str!("../../../README.md");
+        let (_, section) = readme.split_once("### The access log").unwrap();
+        let rows = section.lines().filter(|line| line.starts_with("| `"));
+        let names = rows.filter_map(|row| row.split('|').nth(1));
+        let told: Vec<_> = names
+            .flat_map(|names| names.split('`').skip(1).step_by(2))
+            .collect();
+        assert_eq!(told.len(), Field::ALL.len(), "{told:?}");
+        for field in Field::ALL {
+            assert!(told.contains(&field.name()), "{field:?}");
+        }
     }
 }

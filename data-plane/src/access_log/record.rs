@@ -35,6 +35,10 @@ pub(crate) struct Record {
     /// Became another protocol.
     pub(crate) upgraded: bool,
     pub(crate) client: SocketAddr,
+    /// The port that the Gateway names, whichever one is bound for it.
+    pub(crate) port: u16,
+    /// Came over TLS.
+    pub(crate) secured: bool,
 }
 
 /// What was asked for, as the client wrote it.
@@ -100,6 +104,8 @@ pub(super) mod tests {
             retried: false,
             upgraded: false,
             client: "192.0.2.7:50000".parse().unwrap(),
+            port: 443,
+            secured: true,
         }
     }
 }

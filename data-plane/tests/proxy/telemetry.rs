@@ -102,6 +102,11 @@ async fn the_log_has_a_line_for_every_request() {
         (&first["bytes_out"], &first["host"]),
         (&5.into(), &"shop.example".into())
     );
+    assert_eq!(
+        (&first["port"], &first["scheme"]),
+        (&80.into(), &"http".into()),
+        "as the Gateway has it, whatever is bound"
+    );
     assert!(first["duration_us"].as_u64() >= first["first_byte_us"].as_u64());
     assert!(first["connect_us"].is_u64() && first["client"].as_str().unwrap().starts_with("127.0.0.1:"));
     assert_eq!(

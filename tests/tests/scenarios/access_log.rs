@@ -6,7 +6,8 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use sluice_tests::client::{Connection, Protocol, get, raw, request, served_by};
 use sluice_tests::eventually::eventually;
-use sluice_tests::manifest::{HOST, backend, gateway, route, route_to};
+use sluice_tests::manifest::{HOST, backend, gateway, gateway_on, route, route_to};
+use sluice_tests::servers::sluice;
 use sluice_tests::site::{SOON, Site};
 use sluice_tests::upstream::Upstream;
 use tokio::process::Command;
@@ -140,4 +141,74 @@ async fn a_log_that_blocks_holds_up_no_request_and_lost_lines_are_counted() {
     .await
     .unwrap();
     assert_eq!(served_by(address, HOST).await.unwrap(), "web");
+}
+
+/// Two ports take the same requests, and what changes is on the one that they did not come in on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_of_our_own_log_knows_on_which_ports_requests_came_in() {
+    let upstream = Upstream::echo("web").await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("access.log");
+    let options = ["--port-map", "80=0", "--port-map", "81=0", "--access-log"];
+    let options = [&options[..], &[log.to_str().unwrap()]].concat();
+    let site = Site::with(1, None, &options).await.unwrap();
+    let on = |listener: &str, rules: &Value| {
+        let mut route = route(listener, HOST, rules);
+        route["spec"]["parentRefs"][0]["sectionName"] = listener.into();
+        route
+    };
+    let to_web = json!([{"name": "all", "backendRefs": [{"name": "web"}]}]);
+    let manifests = [
+        gateway_on(&[("http", 80, None), ("other", 81, None)]),
+        backend("web", &[upstream.address]),
+        on("http", &to_web),
+        on("other", &to_web),
+    ];
+    site.apply(&manifests).await.unwrap();
+    let address = site.address().await.unwrap();
+    assert_eq!(served_by(address, HOST).await.unwrap(), "web");
+    let told = eventually("the line is written", SOON, async || {
+        let told = lines(&log)?;
+        anyhow::ensure!(!told.is_empty());
+        Ok(told)
+    })
+    .await
+    .unwrap();
+    for line in &told {
+        assert_eq!(
+            (&line["port"], &line["scheme"]),
+            (&json!(80), &json!("http")),
+            "{line}"
+        );
+    }
+
+    let elsewhere = directory.path().join("elsewhere.json");
+    let redirect = json!([{"name": "all", "filters": [
+        {"type": "RequestRedirect", "requestRedirect": {"hostname": "new.example.com"}},
+    ]}]);
+    std::fs::write(&elsewhere, on("other", &redirect).to_string()).unwrap();
+    let portless = directory.path().join("portless.log");
+    let without_port = |line: &Value| {
+        let mut line = line.clone();
+        line.as_object_mut().unwrap().remove("port");
+        format!("{line}\n")
+    };
+    std::fs::write(&portless, told.iter().map(without_port).collect::<String>()).unwrap();
+    let count = told.len() as u64;
+    for (log, changed) in [(&log, 0), (&portless, count)] {
+        let arguments = ["replay", "-o", "json", "-f", elsewhere.to_str().unwrap()];
+        let arguments = [&arguments[..], &["--log", log.to_str().unwrap()]].concat();
+        let answer = sluice(site.rest(), &arguments).await.unwrap();
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        let traffic = &answer["traffic"];
+        assert_eq!(
+            (
+                &traffic["judged"],
+                &traffic["changed"],
+                &traffic["portNotRecorded"]
+            ),
+            (&json!(count), &json!(changed), &json!(changed)),
+            "{answer}"
+        );
+    }
 }

@@ -96,6 +96,8 @@ impl Exchange {
             retried: self.retried,
             upgraded: self.upgraded,
             client: self.connection.peer,
+            port: self.connection.port.number,
+            secured: self.connection.secured.is_some(),
         });
         worker
             .stats
