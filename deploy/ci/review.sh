@@ -7,8 +7,8 @@
 # COMMENT becomes a comment for the pull request, in Markdown, also when something is wrong.
 # Needs SLUICE_ADMIN and SLUICE_TOKEN, a token that may `get` and `plan`.
 #
-# Exit codes: 0 all is well; 1 an apply would be refused, or the control plane does not answer;
-# 2 wrong usage.
+# Exit codes: 0 all is well; 1 an apply would be refused, the linter finds an error, or the control plane
+# does not answer; 2 wrong usage.
 set -eu
 
 if [ $# -ne 2 ] || [ ! -d "$1" ]; then
@@ -17,29 +17,39 @@ if [ $# -ne 2 ] || [ ! -d "$1" ]; then
 fi
 directory=$1
 comment=$2
-said=$(mktemp)
-trap 'rm -f "$said"' EXIT
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 
-# Text as code in Markdown, whatever is in it.
-indented() {
-    head -c "$1" "$said" | sed 's/^/    /'
+# A comment that says why there is nothing else to say. It has 65,536 characters at most.
+failed() {
+    {
+        printf '### Sluice: %s\n\n' "$1"
+        # As code, whatever is in it.
+        head -c 50000 "$work/said" | sed 's/^/    /'
+    } >"$comment"
+    cat "$work/said" >&2
+    exit 1
 }
 
-if ! sluice plan --prune -f "$directory" -o markdown >"$comment" 2>"$said"; then
-    {
-        printf '### Sluice: an apply would be refused\n\n'
-        # A comment has 65,536 characters at most.
-        indented 50000
-    } >"$comment"
-    cat "$said" >&2
-    exit 1
-fi
+sluice plan --prune -f "$directory" -o markdown >"$work/plan" 2>"$work/said" ||
+    failed 'an apply would be refused'
 
-# What is probably not meant. It fails nothing: without the control plane, references to what is not among the files,
-# such as Secrets, lead nowhere, and whether they do is the plan's to say.
-sluice lint -R -f "$directory" --strict >"$said" 2>&1 || {
-    printf '\n<details><summary>The linter has found something</summary>\n\n'
-    indented 4000
-    printf '\n</details>\n'
-} >>"$comment"
+# Among what is live, so that references lead where they will. Warnings are in the comment and fail nothing; what
+# are errors, a LintPolicy says.
+code=0
+sluice lint --live --prune -f "$directory" -o markdown >"$work/lint" 2>"$work/said" || code=$?
+[ -s "$work/lint" ] || failed 'the linter does not answer'
+
+room=$((65000 - $(wc -c <"$work/plan")))
+{
+    cat "$work/plan"
+    echo
+    if [ "$(wc -c <"$work/lint")" -le "$room" ]; then
+        cat "$work/lint"
+    else
+        head -c $((room - 200)) "$work/lint" | sed '$d'
+        printf '\n**The linter says more than this comment holds: `sluice lint --live` shows all of it.**\n'
+    fi
+} >"$comment"
 cat "$comment"
+exit "$code"

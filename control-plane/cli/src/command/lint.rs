@@ -6,6 +6,7 @@ mod comment;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::error::ErrorKind;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sluice_control::clock;
@@ -18,7 +19,7 @@ use crate::command::apply;
 use crate::command::plan::outcome::witness;
 use crate::failure::Failure;
 use crate::manifest::Manifest;
-use crate::options::{self, Scope};
+use crate::options::{self, Prune, Scope};
 use crate::outcome::Outcome;
 use crate::print;
 use crate::source::{Depth, Sources};
@@ -39,8 +40,10 @@ pub(crate) struct Options {
     /// Fail on warnings, too
     #[arg(long)]
     strict: bool,
+    #[command(flatten)]
+    prune: Prune,
     /// List the rules, with what becomes of what they find
-    #[arg(long, conflicts_with_all = ["filenames", "live", "strict"])]
+    #[arg(long, conflicts_with_all = ["filenames", "live", "strict", "prune"])]
     rules: bool,
 }
 
@@ -53,7 +56,12 @@ pub(crate) async fn run(client: &Client, scope: &Scope, options: &Options) -> Re
     if options.rules {
         return list(scope);
     }
-    let depth = match options.recursive {
+    let is_pruned = options.prune.parameter().is_some();
+    if is_pruned && (!options.live || options.filenames.is_empty()) {
+        let message = "--prune goes with --live and -f: offline the manifests are all there is";
+        options::wrong_usage(ErrorKind::MissingRequiredArgument, message);
+    }
+    let depth = match options.recursive || is_pruned {
         true => Depth::Tree,
         false => Depth::Directory,
     };
@@ -95,7 +103,7 @@ async fn live(
     options: &Options,
     sources: &Sources,
 ) -> Result<Value, Failure> {
-    let request = Request::new(Method::POST, &["v1", "lint"]);
+    let request = Request::new(Method::POST, &["v1", "lint"]).query_if("prune", options.prune.parameter());
     match options.filenames.is_empty() {
         true => client.send(request).await,
         false => apply::send(client, request, sources, &scope.namespace).await,

@@ -8,6 +8,7 @@ use super::{APPLIED, COMPLETE, PENDING, PROBLEM, REFUSED};
 
 const MANIFEST: &str =
     "apiVersion: sluice.dev/v1\nkind: Backend\nmetadata: {name: a}\nspec: {endpoints: []}\n";
+const SECRET: &str = r#"{"id": "t1", "token": "secret"}"#;
 const NO_ITEMS: &str = r#"{"items": []}"#;
 const SAME: &str =
     r#"{"revision": 1, "created": 0, "updated": 0, "deleted": 0, "unchanged": 3, "resources": []}"#;
@@ -62,10 +63,19 @@ const COMMANDS: &[(&str, &str, &str)] = &[
         "explain GET http://a/ --dangling-refs warn",
     ),
     ("ca show", NO_ITEMS, "ca"),
-    ("token list", NO_ITEMS, "token create"),
+    ("ca rotate", NO_ITEMS, "ca rotate now"),
+    ("token list", NO_ITEMS, "token list a"),
+    ("token create a", SECRET, "token create"),
     ("token revoke a", "", "token revoke"),
-    ("token debug", r#"{"token": "t"}"#, "token debug --host"),
-    ("token join list", NO_ITEMS, "token join create --label a"),
+    ("token debug", SECRET, "token debug --host"),
+    ("token join list", NO_ITEMS, "token join list a"),
+    ("token join create", SECRET, "token join create --label a"),
+    ("token join revoke a", "", "token join revoke"),
+    (
+        "lint --live --prune -f FILE",
+        r#"{"items": [], "notes": []}"#,
+        "lint --prune -f FILE",
+    ),
 ];
 
 struct Place {
@@ -176,4 +186,28 @@ fn an_export_leaves_files_of_others_alone_and_says_so_with_1() {
     assert_eq!(place.run(server, "export DIR").0, Some(1));
     assert_eq!(fs::read_to_string(&path).unwrap(), "# ours\n");
     assert_eq!(place.run(server, "export DIR --force").0, Some(0));
+}
+
+#[test]
+fn an_export_that_cannot_tell_what_is_gone_leaves_it_and_says_so_with_1() {
+    let place = Place::new();
+    let manifest = |name: &str| {
+        format!(r#"{{"kind": "Backend", "metadata": {{"name": "{name}", "namespace": "default"}}}}"#)
+    };
+    let (both, one) = (format!("{}\n{}", manifest("a"), manifest("b")), manifest("a"));
+    let serve = |answer: &str| control_plane((200, answer.to_owned().leak()), COMPLETE).unwrap();
+    let (code, said) = place.run(serve(&both), "export DIR");
+    assert_eq!(code, Some(0), "{said}");
+    let stale = place.directory.path().join("files/default/backends/b.yaml");
+    // This control plane says nothing of what the token may not get, as builds before this one.
+    for (answer, line, expected) in [
+        (&*one, "export DIR", 0),
+        (&*one, "export DIR --prune", 1),
+        ("", "export DIR --prune", 1),
+    ] {
+        let (code, said) = place.run(serve(answer), line);
+        assert_eq!(code, Some(expected), "{line}: {said}");
+        assert!(stale.exists(), "{line}: {said}");
+    }
+    assert_eq!(place.run(serve(&one), "export DIR --prune -l a=b").0, Some(2));
 }
