@@ -90,6 +90,14 @@ impl Kind {
         }
     }
 
+    /// Whether the older one of two wins where both say something about the same.
+    pub const fn is_aged(self) -> bool {
+        matches!(
+            self,
+            Self::HTTPRoute | Self::BackendTLSPolicy | Self::TrafficPolicy
+        )
+    }
+
     /// The name in REST paths, `/v1/namespaces/{ns}/{plural}/{name}`.
     pub const fn plural(self) -> &'static str {
         match self {

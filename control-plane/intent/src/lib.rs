@@ -22,6 +22,7 @@
 
 mod backend;
 mod backend_ref;
+mod carried_age;
 mod carried_slots;
 mod config_map;
 mod discovery;
@@ -57,6 +58,7 @@ mod walk;
 
 pub use backend::{BackendProtocol, BackendSpec, Endpoint, OutlierDetection};
 pub use backend_ref::{BackendObjectRef, BackendRef, BackendTarget};
+pub use carried_age::{CARRIED_AGE, CarriedAge, CarriedAgeError};
 pub use carried_slots::{CARRIED_SLOTS, CarriedSlots, CarriedSlotsError};
 pub use config_map::ConfigMapSpec;
 pub use discovery::{Discovery, DiscoveryError, DnsDiscovery, DnsRecord, EtcdDiscovery, EtcdTls};

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::backend::BackendSpec;
+use crate::carried_age::{CARRIED_AGE, CarriedAge, CarriedAgeError};
 use crate::carried_slots::{CARRIED_SLOTS, CarriedSlots, CarriedSlotsError};
 use crate::config_map::ConfigMapSpec;
 use crate::experiment::ExperimentSpec;
@@ -106,9 +107,20 @@ impl Resource {
         written.map(str::parse).transpose()
     }
 
-    /// The resource without the slot table that it brings along: as it is kept.
-    pub fn without_carried_slots(mut self) -> Self {
+    /// The age that a resource brings along where the older one wins; nothing of other kinds.
+    ///
+    /// # Errors
+    /// An annotation [`CARRIED_AGE`] that is no age, which no resource is read with.
+    pub fn carried_age(&self) -> Result<Option<CarriedAge>, CarriedAgeError> {
+        let written = self.annotations.get(CARRIED_AGE);
+        let written = written.filter(|_| self.id.kind.is_aged());
+        written.map(str::parse).transpose()
+    }
+
+    /// The resource without the slot table and the age that it brings along: as it is kept.
+    pub fn without_what_is_carried(mut self) -> Self {
         self.annotations.remove(CARRIED_SLOTS);
+        self.annotations.remove(CARRIED_AGE);
         self
     }
 

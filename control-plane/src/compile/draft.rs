@@ -1,14 +1,16 @@
 //! A world in the making: what is touched, what that affects, and what comes of it.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::sync::Arc;
 
 use sluice_core::{Difference, Entry};
-use sluice_intent::{CARRIED_SLOTS, CarriedSlots, Resource, ResourceId, Spec};
+use sluice_intent::{CARRIED_AGE, CARRIED_SLOTS, CarriedAge, CarriedSlots, Resource, ResourceId, Spec};
 use sluice_model::{Code, CommitId, Key, Revision, Violation};
 
 use super::World;
 use super::affected::affected;
+use super::age::Ages;
 use super::allocation::Allocation;
 use super::change::{Action, Change};
 use super::check::{self, Doubt, Finding, Reason, Severity};
@@ -41,11 +43,12 @@ impl<'a> Draft<'a> {
     pub(super) fn fold(&mut self, changes: Vec<Change>) -> Result<Vec<(ResourceId, Action)>, Vec<Violation>> {
         let mut actions = Vec::with_capacity(changes.len());
         let mut violations = Vec::new();
+        let ages = Ages::given(self.base, &changes, self.revision);
         for change in changes {
             match change {
                 Change::Put(resource) => {
                     let id = resource.id.clone();
-                    match self.put(resource) {
+                    match self.put(resource, &ages) {
                         Ok(action) => actions.push((id, action)),
                         Err(wrong) => violations.extend(wrong),
                     }
@@ -72,9 +75,10 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn put(&mut self, resource: Resource) -> Result<Action, Vec<Violation>> {
+    fn put(&mut self, resource: Resource, ages: &Ages) -> Result<Action, Vec<Violation>> {
         let carried = carried_slots(&resource)?.filter(|slots| slots.is_of(&resource.id));
-        let resource = resource.without_carried_slots();
+        let age = carried_age(&resource)?;
+        let resource = resource.without_what_is_carried();
         let old = self.next.get(&resource.id).cloned();
         if let Some(old) = &old {
             if old.resource == resource {
@@ -82,7 +86,11 @@ impl<'a> Draft<'a> {
             }
             check::succession(&old.resource, &resource)?;
         }
-        let created = old.as_ref().map_or(self.revision, |old| old.created);
+        let created = match &old {
+            Some(old) => old.created,
+            None if resource.id.kind.is_aged() => ages.of_new(age),
+            None => self.revision,
+        };
         let allocation = self.allocate(old.as_deref(), carried.as_ref(), &resource, created);
         let allocation = allocation.map_err(|violation| vec![violation])?;
         self.insert(Intent {
@@ -133,6 +141,9 @@ impl<'a> Draft<'a> {
     fn insert(&mut self, intent: Intent) {
         let id: Id = Arc::new(intent.resource.id.clone());
         self.remove(&id);
+        if id.kind.is_aged() {
+            self.next.youngest = self.next.youngest.max(intent.created);
+        }
         self.next.index.insert(&id, &intent.resource);
         self.next.addressing.insert(&intent.resource);
         self.next.intents.insert(Arc::clone(&id), Arc::new(intent));
@@ -250,13 +261,23 @@ impl<'a> Draft<'a> {
 
 /// The slot table that a resource brings along.
 fn carried_slots(resource: &Resource) -> Result<Option<CarriedSlots>, Vec<Violation>> {
-    resource.carried_slots().map_err(|error| {
-        let field = format!("metadata.annotations[{CARRIED_SLOTS:?}]");
-        vec![Violation::new(
-            resource.id.to_string(),
-            field,
-            Code::Invalid,
-            error.to_string(),
-        )]
-    })
+    let refusal = |error| refused_annotation(resource, CARRIED_SLOTS, &error);
+    resource.carried_slots().map_err(refusal)
+}
+
+/// The age that a resource brings along.
+fn carried_age(resource: &Resource) -> Result<Option<CarriedAge>, Vec<Violation>> {
+    let refusal = |error| refused_annotation(resource, CARRIED_AGE, &error);
+    resource.carried_age().map_err(refusal)
+}
+
+fn refused_annotation(resource: &Resource, name: &str, error: &dyn Display) -> Vec<Violation> {
+    let field = format!("metadata.annotations[{name:?}]");
+    let message = error.to_string();
+    vec![Violation::new(
+        resource.id.to_string(),
+        field,
+        Code::Invalid,
+        message,
+    )]
 }

@@ -1,7 +1,7 @@
 //! A resource as it is kept: what the user wrote, and what the server adds to it.
 
 use serde_json::{Value, json};
-use sluice_intent::{CARRIED_SLOTS, Kind, Resource, Spec};
+use sluice_intent::{CARRIED_AGE, CARRIED_SLOTS, Kind, Resource, Spec};
 use sluice_model::{Revision, Secret};
 use thiserror::Error;
 
@@ -9,13 +9,15 @@ use super::allocation::Allocation;
 
 /// The field of a Secret that holds its values.
 const VALUES: &str = "data";
+/// The field of the stored status that holds an age which is no revision of ours so far.
+const AGE: &str = "age";
 
 /// One resource of a [`World`](super::World).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intent {
     /// What the user wrote.
     pub resource: Resource,
-    /// The revision that created it: decides which of two routes is older.
+    /// The revision that created it, or the age that it was brought along with: decides which of two is older.
     pub created: Revision,
     /// The revision that gave it this content.
     pub revision: Revision,
@@ -28,6 +30,8 @@ pub struct Intent {
 pub struct Stored {
     /// What everyone may read, as JSON.
     pub manifest: String,
+    /// The revision that it counts as created by; no later one than that of its content.
+    pub created: Revision,
     /// The values of a Secret, to be sealed.
     pub secret: Option<Secret<Vec<u8>>>,
 }
@@ -60,6 +64,8 @@ impl Intent {
             members.insert(VALUES.into(), values);
         }
         let status = manifest.get("status").cloned().unwrap_or_default();
+        // Stored beside it only where it was brought along and no revision of ours could be its age.
+        let created = status.get(AGE).and_then(Value::as_u64).map_or(created, Revision);
         // The status is the server's: reading a manifest skips it.
         let resource = Resource::from_json(manifest, "default").map_err(|violations| {
             tracing::error!(?violations, "a stored manifest does not read");
@@ -81,11 +87,15 @@ impl Intent {
     /// every rollback and every replica, and with the values of a Secret apart from it.
     pub fn to_stored(&self) -> Stored {
         let mut manifest = self.resource.to_json();
-        if let (Some(allocation), Some(members)) = (self.slots(), manifest.as_object_mut()) {
-            members.insert("status".into(), allocation);
+        if let Some(allocation) = self.slots() {
+            manifest["status"] = allocation;
+        }
+        if self.created > self.revision {
+            manifest["status"][AGE] = self.created.0.into();
         }
         Stored {
             manifest: manifest.to_string(),
+            created: self.created.min(self.revision),
             secret: self.values(),
         }
     }
@@ -105,13 +115,17 @@ impl Intent {
         manifest
     }
 
-    /// The manifest as it is exported: what users wrote, and of an Experiment its slot table. Applied to another
-    /// control plane, or to this one, it gives the same. The values of a Secret are not in it.
+    /// The manifest as it is exported: what users wrote, of an Experiment its slot table, and the age of what the
+    /// older one of wins. Applied to another control plane, or to this one, it gives the same. The values of a
+    /// Secret are not in it.
     pub fn to_export(&self) -> Value {
         let mut manifest = self.resource.to_json();
         if let (Some(allocation), Spec::Experiment(spec)) = (&self.allocation, &self.resource.spec) {
             let slots = allocation.to_carried(spec).to_text();
             manifest["metadata"]["annotations"][CARRIED_SLOTS] = slots.into();
+        }
+        if self.resource.id.kind.is_aged() {
+            manifest["metadata"]["annotations"][CARRIED_AGE] = self.created.to_string().into();
         }
         manifest
     }

@@ -8,6 +8,7 @@
 
 mod addressing;
 mod affected;
+mod age;
 mod allocation;
 mod audience;
 mod change;

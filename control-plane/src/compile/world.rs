@@ -31,6 +31,8 @@ pub struct World {
     pub(super) emitted: OrdMap<Id, Arc<[Key]>>,
     /// What each source knew when it was last heard of.
     pub(super) found: OrdMap<Source, Arc<[Found]>>,
+    /// The youngest age of what it held so far; only of kinds of which the older one wins.
+    pub(super) youngest: Revision,
     /// Seconds since 1970 by which certificates are judged; without, they are not.
     pub(super) now: Option<i64>,
     /// Which proxies Gateways are for.
@@ -52,6 +54,7 @@ impl World {
             index: Index::default(),
             emitted: OrdMap::new(),
             found: OrdMap::new(),
+            youngest: Revision(0),
             now: None,
             addressing: Addressing::default(),
             references: References::default(),

@@ -320,8 +320,12 @@ fn to_store(changed: &Changed) -> BTreeMap<ResourceKey, store::Change> {
         .filter(|(_, action)| *action != Action::Unchanged);
     let change = |id: &ResourceId| match changed.world.get(id) {
         Some(intent) => {
-            let Stored { manifest, secret } = intent.to_stored();
-            let creation_revision = Some(intent.created);
+            let Stored {
+                manifest,
+                created,
+                secret,
+            } = intent.to_stored();
+            let creation_revision = Some(created);
             store::Change::Upsert {
                 manifest,
                 creation_revision,

@@ -4,6 +4,7 @@
 //! 100,000 routes cost a reader's pace and not their size; a reader that is too slow is cut off, for a world
 //! that is not let go holds what everybody else has forgotten.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ const LONGEST: Duration = Duration::from_secs(600);
 const REVISION: HeaderName = HeaderName::from_static("x-sluice-revision");
 /// How many Secrets are left out.
 const SECRETS: HeaderName = HeaderName::from_static("x-sluice-secrets");
+/// How much of which kind the token may not get.
+const LEFT_OUT: HeaderName = HeaderName::from_static("x-sluice-left-out");
 
 /// The parameters of an export.
 #[derive(Debug)]
@@ -81,11 +84,27 @@ pub(super) async fn export(call: Call<ExportQuery>) -> Result<Answer<Lines>, Pro
         scope: caller.scope,
         after: None,
     };
-    let secrets = HeaderValue::from(export.secrets());
+    // A look at everything: off the runtime.
+    let counted = tokio::task::spawn_blocking(move || {
+        let counts = (export.secrets(), export.left_out());
+        (export, counts)
+    });
+    let (export, (secrets, left_out)) = counted.await.map_err(|_| Problem::Closing)?;
     let lines = Lines::of(export, room, api.shutdown.clone());
     Ok(Answer::new(lines)
         .header(REVISION, revision)
-        .header(SECRETS, secrets))
+        .header(SECRETS, HeaderValue::from(secrets))
+        .header(LEFT_OUT, counts(&left_out)))
+}
+
+/// Numbers by kind, as a dictionary of integers (RFC 9651 section 3.2); empty without any.
+fn counts(by_kind: &BTreeMap<Kind, usize>) -> HeaderValue {
+    let members = by_kind
+        .iter()
+        .map(|(kind, count)| format!("{}={count}", kind.plural()));
+    let text = members.collect::<Vec<_>>().join(", ");
+    // Names of kinds and digits: there is nothing in it that a header cannot hold.
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// What is exported, and how far that has come.
@@ -101,18 +120,35 @@ struct Export {
 
 impl Export {
     fn selects(&self, intent: &Intent) -> bool {
-        let id = &intent.resource.id;
-        let in_namespace = self
-            .namespace
-            .as_ref()
-            .is_none_or(|wanted| *wanted == id.namespace);
-        in_namespace && self.selector.matches(&intent.resource.labels) && self.scope.allows_to(Verb::Get, id)
+        let is_wanted = self.is_asked_for(intent) && self.selector.matches(&intent.resource.labels);
+        is_wanted && self.scope.allows_to(Verb::Get, &intent.resource.id)
+    }
+
+    fn is_asked_for(&self, intent: &Intent) -> bool {
+        let wanted = self.namespace.as_ref();
+        wanted.is_none_or(|wanted| *wanted == intent.resource.id.namespace)
     }
 
     /// The Secrets that are selected, and left out.
     fn secrets(&self) -> usize {
         let secrets = self.world.of_kind(Kind::Secret, None);
         secrets.filter(|intent| self.selects(intent)).count()
+    }
+
+    /// How much of each kind the token may not get, of the namespace that is asked for. Whatever its labels
+    /// are: who may not see them must not find them out by selecting.
+    fn left_out(&self) -> BTreeMap<Kind, usize> {
+        let mut left_out = BTreeMap::new();
+        if matches!(self.scope, Scope::Everything) {
+            return left_out;
+        }
+        for intent in self.world.iter().filter(|intent| self.is_asked_for(intent)) {
+            let id = &intent.resource.id;
+            if !self.scope.allows_to(Verb::Get, id) {
+                *left_out.entry(id.kind).or_default() += 1;
+            }
+        }
+        left_out
     }
 
     /// The next lines, of which there may be none yet; nothing at the end.
@@ -180,7 +216,7 @@ impl Representation for Lines {
     fn schema(_: &mut SchemaGenerator) -> Option<Schema> {
         Some(json_schema!({
             "type": "string",
-            "description": "A manifest in JSON on each line, which `apply` takes as it is. The headers `x-sluice-revision` and `x-sluice-secrets` say of which revision, and how many Secrets are left out.",
+            "description": "A manifest in JSON on each line, which `apply` takes as it is. The headers `x-sluice-revision` and `x-sluice-secrets` say of which revision, and how many Secrets are left out; `x-sluice-left-out` how much of which kind the token may not get, as in `backends=2, gateways=1`, whatever the selector.",
         }))
     }
 

@@ -212,3 +212,79 @@ async fn a_directory_is_made_the_truth_and_drift_from_it_is_shown() {
     fs::write(directory.path().join("wrong.yaml"), "kind: [").unwrap();
     assert_eq!(run(&["diff"]).await.code, Some(2));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_of_what_is_gone_are_named_and_removed_where_that_is_asked_for() {
+    let site = Site::start(0).await.unwrap();
+    furnish(&site).await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().display().to_string();
+    let export = async |arguments: &[&str]| {
+        let arguments = [&["export", "-A", &path], arguments].concat();
+        run_sluice(site.rest(), &arguments).await.unwrap()
+    };
+    assert_eq!(export(&[]).await.code, Some(0));
+    let note = directory.path().join("other/README.yaml");
+    fs::write(&note, "# ours\n").unwrap();
+    let deleted = sluice(site.rest(), &["delete", "backend", "far", "-n", "other"]).await;
+    deleted.unwrap();
+    let deleted = sluice(site.rest(), &["delete", "experiment", "button"]).await;
+    deleted.unwrap();
+    let edited = directory.path().join("default/experiments/button.yaml");
+    let text = fs::read_to_string(&edited).unwrap() + "# kept for later\n";
+    fs::write(&edited, text).unwrap();
+
+    // A token that may not get Backends does not know which of them are gone.
+    let limited = [
+        "token",
+        "create",
+        "ci",
+        "--allow",
+        "get:HTTPRoute,Gateway,Experiment",
+    ];
+    let token = sluice(site.rest(), &limited).await.unwrap();
+    let token = token.trim_end();
+    let little = export(&["--prune", "--token", token]).await;
+    assert_eq!(little.code, Some(1), "{little:?}");
+    assert!(
+        little.stderr.contains("may not get them: Backend (1)\n"),
+        "{little:?}"
+    );
+    assert!(
+        directory.path().join("other/backends/far.yaml").exists(),
+        "{little:?}"
+    );
+
+    let named = export(&[]).await;
+    assert_eq!(named.code, Some(0), "{named:?}");
+    assert!(
+        named
+            .stderr
+            .contains("not live any more, and kept (see --prune):\n")
+            && named.stderr.contains("far.yaml"),
+        "{named:?}"
+    );
+    let pruned = export(&["--prune"]).await;
+    assert_eq!(
+        (pruned.code, pruned.stdout.as_str()),
+        (
+            Some(1),
+            "revision 4: 0 files written, 3 were so already, 1 removed\n"
+        ),
+        "{pruned:?}"
+    );
+    assert!(
+        pruned.stderr.contains("button.yaml: is not live any more"),
+        "{pruned:?}"
+    );
+    assert!(note.exists() && edited.exists() && !note.with_file_name("backends").exists());
+
+    fs::remove_file(&edited).unwrap();
+    let again = export(&["--prune", "-o", "json"]).await;
+    let answer: Value = serde_json::from_str(&again.stdout).unwrap();
+    assert_eq!(again.code, Some(0), "{again:?}");
+    assert_eq!(
+        (&answer["removed"], &answer["stale"], &answer["leftOut"]),
+        (&json!(0), &json!([]), &json!({}))
+    );
+}

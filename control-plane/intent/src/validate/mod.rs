@@ -21,6 +21,7 @@ use std::hash::Hash;
 use sluice_model::Code;
 
 pub(crate) use self::regexes::Regexes;
+use crate::carried_age::CARRIED_AGE;
 use crate::carried_slots::CARRIED_SLOTS;
 use crate::gateway::PROXY_SELECTOR;
 use crate::meta::Annotations;
@@ -32,8 +33,8 @@ pub(crate) fn validate(resource: &Resource, regexes: &mut Regexes, report: &mut 
     let bytes: usize = resource
         .annotations
         .iter()
-        // The server's own, with a bound of its own.
-        .filter(|(key, _)| *key != CARRIED_SLOTS)
+        // An export's own, with bounds of their own.
+        .filter(|(key, _)| ![CARRIED_SLOTS, CARRIED_AGE].contains(key))
         .map(|(key, value)| key.len() + value.len())
         .sum();
     if bytes > Annotations::MAX_BYTES {
@@ -47,6 +48,7 @@ pub(crate) fn validate(resource: &Resource, regexes: &mut Regexes, report: &mut 
     }
     check_proxy_selector(resource, report);
     check_carried_slots(resource, report);
+    check_carried_age(resource, report);
     if let Spec::Secret(spec) = &resource.spec {
         return secret::validate(spec, &resource.annotations, report);
     }
@@ -95,6 +97,22 @@ fn check_carried_slots(resource: &Resource, report: &mut Report<'_>) {
             CARRIED_SLOTS,
             Code::Conflict,
             "goes with Experiments only",
+            report,
+        ),
+    }
+}
+
+fn check_carried_age(resource: &Resource, report: &mut Report<'_>) {
+    if resource.annotations.get(CARRIED_AGE).is_none() {
+        return;
+    }
+    match resource.carried_age() {
+        Err(error) => refuse_annotation(CARRIED_AGE, Code::Invalid, error, report),
+        Ok(Some(_)) => {}
+        Ok(None) => refuse_annotation(
+            CARRIED_AGE,
+            Code::Conflict,
+            "goes with HTTPRoutes and policies only, of which the older one wins",
             report,
         ),
     }

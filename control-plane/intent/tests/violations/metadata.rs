@@ -106,6 +106,26 @@ fn a_kind_is_read_only_in_its_own_group() {
 }
 
 #[test]
+fn an_age_is_a_number_and_goes_with_what_the_older_one_of_wins() {
+    let violations = |head: &str, age: &str| {
+        let metadata = format!("metadata: {{name: a, annotations: {{sluice.dev/created: '{age}'}}}}");
+        violations(&format!("{{{head}, {metadata}}}"))
+    };
+    let route = "apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, spec: {}";
+    assert_eq!(violations(route, "7"), [""; 0]);
+    let field = r#"metadata.annotations["sluice.dev/created"]"#;
+    assert_eq!(
+        violations(route, "old"),
+        [format!("HTTPRoute/default/a {field} invalid")]
+    );
+    let backend = "apiVersion: sluice.dev/v1, kind: Backend, spec: {endpoints: []}";
+    assert_eq!(
+        violations(backend, "7"),
+        [format!("Backend/default/a {field} conflict")]
+    );
+}
+
+#[test]
 fn a_gateway_is_for_proxies_that_a_selector_names() {
     let gateway = |selector: &str| {
         violations(&format!(

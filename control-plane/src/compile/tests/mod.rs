@@ -1,5 +1,6 @@
 //! What holds of compiling, whatever is compiled.
 
+mod ages;
 pub(crate) mod certificates;
 mod discovery;
 mod experiments;

@@ -1,5 +1,6 @@
 //! Where an export is written: one file for each resource, and none before all have come.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ pub(super) struct Directory {
     force: bool,
     /// Files that are written, under a name that `-f` does not read, and what they replace.
     unfinished: Vec<(PathBuf, PathBuf)>,
+    /// Where the resources that came have their files.
+    places: BTreeSet<PathBuf>,
     written: Written,
 }
 
@@ -39,6 +42,7 @@ impl Directory {
             root: root.to_owned(),
             force,
             unfinished: Vec::new(),
+            places: BTreeSet::new(),
             written: Written::default(),
         }
     }
@@ -52,6 +56,7 @@ impl Directory {
         let directory = self.root.join(id.namespace.as_str()).join(kind);
         let path = directory.join(format!("{}.yaml", id.name));
         let text = format!("{FIRST_LINE}{yaml}");
+        self.places.insert(path.clone());
         match fs::read(&path) {
             Ok(there) if there == text.as_bytes() => {
                 self.written.unchanged += 1;
@@ -73,11 +78,12 @@ impl Directory {
         Ok(())
     }
 
-    /// Puts everything in its place: until here the directory is as it was, of one revision.
+    /// Puts everything in its place: until here the directory is as it was, of one revision. Then what was done, and
+    /// where everything is.
     ///
     /// # Errors
     /// When the file system does not take it.
-    pub(super) fn finish(mut self) -> Result<Written, Failure> {
+    pub(super) fn finish(mut self) -> Result<(Written, BTreeSet<PathBuf>), Failure> {
         for (beside, path) in &self.unfinished {
             fs::rename(beside, path).map_err(|source| Failure::Write {
                 path: path.clone(),
@@ -85,7 +91,10 @@ impl Directory {
             })?;
         }
         self.unfinished.clear();
-        Ok(std::mem::take(&mut self.written))
+        Ok((
+            std::mem::take(&mut self.written),
+            std::mem::take(&mut self.places),
+        ))
     }
 }
 
@@ -106,7 +115,9 @@ mod tests {
         let mut directory = Directory::new(root, force);
         let id = "Backend/team/web.v1".parse().unwrap();
         directory.write(&id, yaml).unwrap();
-        directory.finish().unwrap()
+        let (written, places) = directory.finish().unwrap();
+        assert_eq!(places, [root.join("team/backends/web.v1.yaml")].into());
+        written
     }
 
     fn counts(changed: usize, unchanged: usize) -> Written {
