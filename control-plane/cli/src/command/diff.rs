@@ -3,15 +3,14 @@
 use std::fmt::Write as _;
 
 use clap::Args;
-use reqwest::Method;
 use serde::Deserialize;
 use serde_json::Value;
 use similar::TextDiff;
 
-use crate::client::{Client, Request};
-use crate::command::apply::{self, DanglingRefs};
+use crate::client::Client;
+use crate::command::proposal::Proposal;
 use crate::failure::Failure;
-use crate::options::{Files, Format, Prune, Scope};
+use crate::options::{Format, Scope};
 use crate::outcome::Outcome;
 use crate::print;
 
@@ -19,15 +18,7 @@ use crate::print;
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    files: Files,
-    /// Compare with this revision instead of the newest one
-    #[arg(long, value_name = "REVISION")]
-    against: Option<u64>,
-    #[command(flatten)]
-    prune: Prune,
-    /// What to do about references to what does not exist
-    #[arg(long, value_enum, default_value_t)]
-    dangling_refs: DanglingRefs,
+    proposal: Proposal,
 }
 
 /// What a control plane says, as far as it is printed.
@@ -60,12 +51,8 @@ struct Differing {
 /// # Errors
 /// When a file cannot be read, or the control plane refuses the manifests or does not answer.
 pub(crate) async fn run(client: &Client, scope: &Scope, options: &Options) -> Result<Outcome, Failure> {
-    let sources = options.files.read(&options.prune)?;
-    let request = Request::new(Method::POST, &["v1", "diff"])
-        .query_if("against", options.against)
-        .query_if("prune", options.prune.parameter())
-        .query_if("danglingRefs", options.dangling_refs.parameter());
-    let answer = apply::send(client, request, &sources, &scope.namespace).await?;
+    let asked = options.proposal.ask(client, &["v1", "diff"], &scope.namespace);
+    let answer = asked.await?;
     let compared: Comparison = client.read(answer.clone())?;
     print::result(scope.output, &answer, |_| Ok(text(&compared, scope.output)))?;
     match compared.resources.is_empty() {

@@ -15,6 +15,7 @@ pub(crate) mod history;
 pub(crate) mod join_token;
 pub(crate) mod lint;
 pub(crate) mod plan;
+pub(crate) mod proposal;
 pub(crate) mod receipt;
 pub(crate) mod replay;
 pub(crate) mod rollback;

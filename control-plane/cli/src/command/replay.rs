@@ -9,16 +9,17 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap::error::ErrorKind;
-use reqwest::{Method, header::HeaderName};
+use reqwest::header::HeaderName;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::client::{Client, Request};
-use crate::command::apply::DanglingRefs;
+use crate::client::Client;
+use crate::command::apply;
 use crate::command::explain::Label;
+use crate::command::proposal::Proposal;
 use crate::failure::Failure;
 use crate::log::{self, Defaults, Key, Log};
-use crate::options::{Files, Format, Prune, Scope, wrong_usage};
+use crate::options::{Format, Scope, wrong_usage};
 use crate::outcome::Outcome;
 use crate::print;
 use crate::source::Sources;
@@ -28,7 +29,7 @@ use reading::Reading;
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    files: Files,
+    proposal: Proposal,
     /// Access log with the requests, as often as needed; - for standard input
     #[arg(long = "log", required = true, value_name = "FILE|-")]
     logs: Vec<PathBuf>,
@@ -56,14 +57,6 @@ pub(crate) struct Options {
     /// On this proxy
     #[arg(long, value_name = "ID")]
     proxy: Option<String>,
-    /// Compare with this revision instead of the newest one
-    #[arg(long, value_name = "REVISION")]
-    against: Option<u64>,
-    #[command(flatten)]
-    prune: Prune,
-    /// What to do about references to what does not exist
-    #[arg(long, value_enum, default_value_t)]
-    dangling_refs: DanglingRefs,
 }
 
 /// The name of a header, or `*`.
@@ -100,20 +93,16 @@ struct Counted {
 /// # Errors
 /// When a file cannot be read, or the control plane refuses the manifests or does not answer.
 pub(crate) async fn run(client: &Client, scope: &Scope, options: &Options) -> Result<Outcome, Failure> {
-    let sources = options.files.read(&options.prune)?;
+    let sources = options.proposal.read()?;
     let log = read(options)?;
     let told = told(&log);
-    let request = Request::new(Method::POST, &["v1", "replay"])
+    let request = options
+        .proposal
+        .request(&["v1", "replay"])
         .query("namespace", &scope.namespace)
-        .query_if("against", options.against)
-        .query_if("prune", options.prune.parameter())
-        .query_if("danglingRefs", options.dangling_refs.parameter())
         .json_text(body(&sources, log, options));
-    let answer = client.send(request).await.map_err(|failure| match failure {
-        Failure::Refused(problem) => Failure::Refused(sources.locate(problem, &scope.namespace)),
-        other => other,
-    });
-    let mut answer = answer?;
+    let sent = client.send(request).await;
+    let mut answer = sent.map_err(|failure| apply::in_files(failure, &sources, &scope.namespace))?;
     answer["log"] = told;
     match scope.output {
         Format::Markdown => print::text(&markdown::of(&Reading::of(&answer)))?,

@@ -2,11 +2,7 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
-
-use super::outcome::{details, outcome, place, witness};
-use super::report::{doubt, heard, is_broken, moved, part, said};
-use crate::manifest::Manifest;
+use super::reading::{Class, Reading, View};
 use crate::markup::{cell, code, cut};
 
 /// Classes in the table.
@@ -14,134 +10,104 @@ const MAX_CLASSES: usize = 25;
 /// Places that are shown of one class.
 const MAX_PLACES: usize = 3;
 
-pub(super) fn of(plan: &Value) -> String {
-    let plan = Manifest(plan);
+pub(super) fn of(plan: &Reading) -> String {
     let mut text = head(plan);
-    let views: Vec<_> = plan.items("/views").collect();
-    for view in &views {
-        if views.len() > 1 {
-            let _ = writeln!(text, "\n#### On {}", part(*view));
+    for view in &plan.views {
+        if plan.views.len() > 1 {
+            let _ = writeln!(text, "\n#### On {}", view.part);
         }
-        requests(&mut text, *view);
+        requests(&mut text, view);
     }
     notes(&mut text, plan);
-    let base = plan.text_or_none("/base");
     cut(&mut text, "sluice plan");
     let _ = writeln!(
         text,
-        "\nWith `--base-revision {base}`, `sluice apply` refuses if what it touches has changed since."
+        "\nWith `--base-revision {}`, `sluice apply` refuses if what it touches has changed since.",
+        plan.base
     );
     text
 }
 
-fn head(plan: Manifest<'_>) -> String {
-    let is_change = |change: &Manifest<'_>| change.text_or_none("/action") != "unchanged";
-    let changed: Vec<_> = plan.items("/changes").filter(is_change).collect();
-    let mut text = format!("### Plan against revision {}\n", plan.text_or_none("/base"));
-    if changed.is_empty() {
+fn head(plan: &Reading) -> String {
+    let mut text = format!("### Plan against revision {}\n", plan.base);
+    if plan.changes.is_empty() {
         text.push_str("\nNothing changes.\n");
         return text;
     }
-    text.push_str("\n<details><summary>");
-    let _ = match changed.len() {
-        1 => writeln!(text, "1 resource changes</summary>\n"),
-        more => writeln!(text, "{more} resources change</summary>\n"),
-    };
-    for change in changed {
-        let word = |name: &str| change.text_or_none(name);
-        let id = format!("{}/{}/{}", word("/kind"), word("/namespace"), word("/name"));
-        let _ = writeln!(text, "- `{id}` {}", word("/action"));
+    let _ = writeln!(text, "\n<details><summary>{}</summary>\n", plan.changing());
+    for (id, action) in &plan.changes {
+        let _ = writeln!(text, "- `{id}` {action}");
     }
     text.push_str("\n</details>\n");
     text
 }
 
-fn requests(text: &mut String, view: Manifest<'_>) {
-    let count = view.text_or_none("/requests/classCount");
-    let classes = view.items("/requests/classes");
-    if classes.len() == 0 {
-        text.push_str("\n**No request has another outcome.**\n");
-    } else {
-        let _ = match count.as_str() {
-            "1" => writeln!(text, "\n**1 class of requests has another outcome.**\n"),
-            more => writeln!(text, "\n**{more} classes of requests have another outcome.**\n"),
-        };
-        text.push_str("| what | a request | before | after | where |\n|---|---|---|---|---|\n");
-        for found in classes.take(MAX_CLASSES) {
+fn requests(text: &mut String, view: &View) {
+    let _ = writeln!(text, "\n**{}.**", view.headline());
+    if !view.classes.is_empty() {
+        text.push_str("\n| what | a request | before | after | where |\n|---|---|---|---|---|\n");
+        for found in view.classes.iter().take(MAX_CLASSES) {
             text.push_str(&row(found));
         }
     }
-    let shifts = view.items("/requests/shifts").map(moved);
-    let listeners = view.items("/requests/listeners").map(heard);
-    let lines: Vec<_> = shifts.chain(listeners).collect();
-    if !lines.is_empty() {
+    if !view.shifts.is_empty() || !view.listeners.is_empty() {
         text.push('\n');
     }
-    for line in lines {
-        let _ = writeln!(text, "- {}", cell(&line));
+    for line in view.shifts.iter().chain(&view.listeners) {
+        let _ = writeln!(text, "- {}", cell(line));
     }
-    let (bytes, proxies) = (view.text_or_none("/pushBytes"), view.text_or_none("/proxies"));
-    let _ = writeln!(text, "\nPush: {bytes} bytes to each of {proxies} proxies.");
-    let unproven = view.text_or_none("/requests/coverage/unprovenCount");
-    if unproven != "0" {
-        let _ = writeln!(text, "\n**Not proven in {unproven} places: there may be more.**");
+    let _ = writeln!(text, "\n{}", view.push);
+    if view.unproven_count > 0 {
+        let _ = writeln!(
+            text,
+            "\n**Not proven in {} places: there may be more.**",
+            view.unproven_count
+        );
     }
 }
 
-fn row(found: Manifest<'_>) -> String {
-    let facets: Vec<_> = found.items("/facets").filter_map(|one| one.0.as_str()).collect();
-    let mut after = cell(&outcome(found, "after"));
-    for detail in details(found) {
+fn row(found: &Class) -> String {
+    let mut after = cell(&found.after);
+    for detail in &found.details {
         after.push_str("<br>");
-        after.push_str(&cell(&detail));
+        after.push_str(&cell(detail));
     }
-    let mut places: Vec<_> = found.items("/places").take(MAX_PLACES).map(place).collect();
-    let all: usize = found.text_or_none("/placeCount").parse().unwrap_or(places.len());
-    if all > places.len() {
-        places.push(format!("and {} more", all - places.len()));
+    let (places, more) = found.places(MAX_PLACES);
+    let mut places: Vec<_> = places.iter().map(|place| code(place)).collect();
+    if more > 0 {
+        places.push(code(&format!("and {more} more")));
     }
     format!(
-        "| {}{} | {} | {} | {after} | {} |\n",
-        cell(&facets.join(", ")),
-        doubt(found),
-        code(&witness(Manifest(&found.0["witness"]))),
-        cell(&outcome(found, "before")),
-        places
-            .iter()
-            .map(|place| code(place))
-            .collect::<Vec<_>>()
-            .join("<br>")
+        "| {} | {} | {} | {after} | {} |\n",
+        cell(&found.what),
+        code(&found.request),
+        cell(&found.before),
+        places.join("<br>")
     )
 }
 
-fn notes(text: &mut String, plan: Manifest<'_>) {
-    let mut lines: Vec<String> = Vec::new();
-    for budget in plan.items("/budgets").filter(is_broken) {
-        let word = |name: &str| budget.text_or_none(name);
-        let (name, predicted, limit) = (word("/name"), word("/predicted"), word("/limit"));
-        lines.push(format!(
-            "**Budget broken:** {name} is {predicted}, and should be {limit} at most"
-        ));
-    }
-    let orphaned = plan.items("/orphaned").filter_map(|one| one.0.as_str());
-    lines.extend(orphaned.map(|id| format!("Nothing would refer to {}", code(id))));
-    let warnings = plan.items("/certificates").chain(plan.items("/warnings"));
-    lines.extend(warnings.map(|warning| cell(&said(warning))));
+fn notes(text: &mut String, plan: &Reading) {
+    let broken = plan.broken.iter().map(|budget| {
+        format!(
+            "**Budget broken:** {} is {}, and should be {} at most",
+            budget.name, budget.predicted, budget.limit
+        )
+    });
+    let orphaned = plan.orphaned.iter();
+    let orphaned = orphaned.map(|id| format!("Nothing would refer to {}", code(id)));
+    let warnings = plan.certificates.iter().chain(&plan.warnings);
+    let lines: Vec<_> = broken
+        .chain(orphaned)
+        .chain(warnings.map(|warning| cell(warning)))
+        .collect();
     if !lines.is_empty() {
         text.push('\n');
     }
     for line in lines {
         let _ = writeln!(text, "- {line}");
     }
-    if let Some(view) = plan.items("/views").next() {
-        let words = view
-            .items("/requests/coverage/notCovered")
-            .filter_map(|one| one.0.as_str());
-        let _ = writeln!(
-            text,
-            "\n<sub>Not compared: {}.</sub>",
-            words.collect::<Vec<_>>().join("; ")
-        );
+    if let Some(parts) = &plan.not_compared {
+        let _ = writeln!(text, "\n<sub>Not compared: {parts}.</sub>");
     }
 }
 
@@ -154,7 +120,7 @@ mod tests {
     fn a_comment_has_a_table_that_no_name_breaks() {
         let mut plan = sample();
         plan["views"][0]["requests"]["classes"][0]["witness"]["path"] = "/a|`b".into();
-        let text = of(&plan);
+        let text = of(&Reading::of(&plan));
         assert!(text.starts_with("### Plan against revision 4\n"), "{text}");
         let row = text.lines().find(|line| line.contains("a.example")).unwrap();
         assert!(
@@ -164,7 +130,7 @@ mod tests {
         assert_eq!(row.replace("\\|", "").matches('|').count(), 6, "{row}");
         assert!(text.contains("`--base-revision 4`"), "{text}");
         plan["orphaned"] = vec!["Backend/default/x"; 9_000].into();
-        let long = of(&plan);
+        let long = of(&Reading::of(&plan));
         assert!(
             long.len() < 65_536 && long.contains("more than a comment holds"),
             "{}",

@@ -2,231 +2,113 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
-
-use super::outcome::{details, outcome, place, share, witness};
-use crate::manifest::Manifest;
+use super::reading::{Class, Reading, View};
 
 /// Classes that are shown; `-o json` has all.
 const MAX_CLASSES: usize = 50;
-/// Places that are shown of one class.
+/// Places that are shown of one class, or where something is not proven.
 const MAX_PLACES: usize = 5;
 
-pub(super) fn of(plan: &Value) -> String {
-    let plan = Manifest(plan);
+pub(super) fn of(plan: &Reading) -> String {
     let mut text = changes(plan);
-    let views: Vec<_> = plan.items("/views").collect();
-    for view in &views {
-        if views.len() > 1 {
-            let _ = writeln!(text, "\nOn {}:", part(*view));
+    for view in &plan.views {
+        if plan.views.len() > 1 {
+            let _ = writeln!(text, "\nOn {}:", view.part);
         }
-        requests(&mut text, *view);
+        requests(&mut text, view);
     }
     rest(&mut text, plan);
     text
 }
 
 /// The resources that change, one a line.
-fn changes(plan: Manifest<'_>) -> String {
-    let is_change = |change: &Manifest<'_>| change.text_or_none("/action") != "unchanged";
-    let changed: Vec<_> = plan.items("/changes").filter(is_change).collect();
-    let base = plan.text_or_none("/base");
-    let mut text = match changed.len() {
-        0 => format!("Nothing changes against revision {base}.\n"),
-        1 => format!("1 resource changes against revision {base}:\n"),
-        more => format!("{more} resources change against revision {base}:\n"),
-    };
-    for change in changed {
-        let word = |name: &str| change.text_or_none(name);
-        let _ = writeln!(
-            text,
-            "  {}/{}/{} {}",
-            word("/kind"),
-            word("/namespace"),
-            word("/name"),
-            word("/action")
-        );
+fn changes(plan: &Reading) -> String {
+    let base = &plan.base;
+    if plan.changes.is_empty() {
+        return format!("Nothing changes against revision {base}.\n");
+    }
+    let mut text = format!("{} against revision {base}:\n", plan.changing());
+    for (id, action) in &plan.changes {
+        let _ = writeln!(text, "  {id} {action}");
     }
     text
 }
 
-/// Which proxies a view is of.
-pub(super) fn part(view: Manifest<'_>) -> String {
-    let selectors = |pointer: &str| {
-        let texts = view.items(pointer).filter_map(|one| one.0.as_str());
-        texts.collect::<Vec<_>>().join(" and ")
-    };
-    let name = |text: String| {
-        if text.is_empty() {
-            "no selector".to_owned()
-        } else {
-            text
-        }
-    };
-    let (before, after) = (name(selectors("/selectors")), name(selectors("/selectorsAfter")));
-    let proxies = view.text_or_none("/proxies");
-    match before == after {
-        true => format!("the {proxies} proxies that match {before}"),
-        false => format!("the {proxies} proxies that match {before} now and {after} then"),
-    }
-}
-
-fn requests(text: &mut String, view: Manifest<'_>) {
-    let count = view.text_or_none("/requests/classCount");
-    let _ = match count.as_str() {
-        "0" => writeln!(text, "\nNo request has another outcome."),
-        "1" => writeln!(text, "\n1 class of requests has another outcome:"),
-        more => writeln!(text, "\n{more} classes of requests have another outcome:"),
-    };
-    for (index, found) in view.items("/requests/classes").enumerate().take(MAX_CLASSES) {
+fn requests(text: &mut String, view: &View) {
+    let end = if view.class_count == 0 { "." } else { ":" };
+    let _ = writeln!(text, "\n{}{end}", view.headline());
+    let shown = &view.classes[..view.classes.len().min(MAX_CLASSES)];
+    for (index, found) in shown.iter().enumerate() {
         class(text, index + 1, found);
     }
-    let shown = view.items("/requests/classes").len().min(MAX_CLASSES);
-    if count.parse().is_ok_and(|count: usize| count > shown) {
-        let _ = writeln!(text, "\nThe first {shown} are shown; -o json has more.");
+    if view.class_count > shown.len() {
+        let _ = writeln!(text, "\nThe first {} are shown; -o json has more.", shown.len());
     }
-    for shift in view.items("/requests/shifts") {
-        let _ = writeln!(text, "\n{}", moved(shift));
+    for line in view.shifts.iter().chain(&view.listeners) {
+        let _ = writeln!(text, "\n{line}");
     }
-    for listener in view.items("/requests/listeners") {
-        let _ = writeln!(text, "\n{}", heard(listener));
+    if view.unproven_count > 0 {
+        let _ = writeln!(
+            text,
+            "\nNot proven in {} places, where there may be more:",
+            view.unproven_count
+        );
+        for place in view.unproven.iter().take(MAX_PLACES) {
+            let _ = writeln!(text, "  {place}");
+        }
     }
-    coverage(text, view);
-    let (bytes, proxies) = (view.text_or_none("/pushBytes"), view.text_or_none("/proxies"));
-    let _ = writeln!(text, "\nPush: {bytes} bytes to each of {proxies} proxies.");
+    let _ = writeln!(text, "\n{}", view.push);
 }
 
-fn class(text: &mut String, number: usize, found: Manifest<'_>) {
-    let facets: Vec<_> = found.items("/facets").filter_map(|one| one.0.as_str()).collect();
-    let _ = writeln!(text, "\n{number}. {}{}", facets.join(", "), doubt(found));
-    let _ = writeln!(text, "   for     {}", witness(Manifest(&found.0["witness"])));
-    let _ = writeln!(text, "   before  {}", outcome(found, "before"));
-    let _ = writeln!(text, "   after   {}", outcome(found, "after"));
-    for detail in details(found) {
+fn class(text: &mut String, number: usize, found: &Class) {
+    let _ = writeln!(text, "\n{number}. {}", found.what);
+    let _ = writeln!(text, "   for     {}", found.request);
+    let _ = writeln!(text, "   before  {}", found.before);
+    let _ = writeln!(text, "   after   {}", found.after);
+    for detail in &found.details {
         let _ = writeln!(text, "           {detail}");
     }
-    let places: Vec<_> = found.items("/places").take(MAX_PLACES).map(place).collect();
-    let all: usize = found.text_or_none("/placeCount").parse().unwrap_or(places.len());
-    let more = match all - places.len().min(all) {
+    let (places, more) = found.places(MAX_PLACES);
+    let more = match more {
         0 => String::new(),
         more => format!(", and {more} more"),
     };
     let _ = writeln!(text, "   where   {}{more}", places.join(", "));
 }
 
-pub(super) fn doubt(found: Manifest<'_>) -> &'static str {
-    match found.0.get("isProven").and_then(Value::as_bool) {
-        Some(false) => " (not proven: there may be more)",
-        _ => "",
-    }
-}
-
-/// What a shift moves.
-pub(super) fn moved(shift: Manifest<'_>) -> String {
-    let number = |pointer: &str| shift.0.pointer(pointer).and_then(Value::as_f64);
-    let target = shift.text_or_none("/target");
-    let variants = shift.0.get("variantsMovedPercent").and_then(Value::as_object);
-    let variants = variants.into_iter().flatten().map(|(name, percent)| {
-        let percent = share(percent.as_f64().unwrap_or_default());
-        format!("; of variant {name}, {percent} of the requests go to another backend")
-    });
-    if let Some(users) = number("/slotsMoved/percent") {
-        let redealt = shift.text_or_none("/slotsMoved/isRedealt") == "true";
-        let who = if redealt { ", dealt anew" } else { "" };
-        let variants: String = variants.collect();
-        return format!(
-            "{target}: {} of the users see another variant{who}{variants}",
-            share(users)
-        );
-    }
-    let requests = number("/weightsMovedPercent").unwrap_or_default();
-    format!(
-        "{target}: {} of the requests go to another backend",
-        share(requests)
-    )
-}
-
-/// What becomes of a listener.
-pub(super) fn heard(listener: Manifest<'_>) -> String {
-    let is = |name: &str| listener.text_or_none(name) == "true";
-    let name = listener.text_or_none("/listener");
-    let what = match (is("/isBefore"), is("/isAfter")) {
-        (false, _) => "opens".to_owned(),
-        (_, false) => "closes".to_owned(),
-        _ => {
-            let settings = listener.items("/settings").map(|one| {
-                let word = |name: &str| one.text_or_none(name);
-                format!("{}: {} -> {}", word("/name"), word("/before"), word("/after"))
-            });
-            settings.collect::<Vec<_>>().join("; ")
-        }
-    };
-    format!("{name}: {what}")
-}
-
-fn coverage(text: &mut String, view: Manifest<'_>) {
-    let unproven = view.text_or_none("/requests/coverage/unprovenCount");
-    if unproven != "0" {
-        let _ = writeln!(
-            text,
-            "\nNot proven in {unproven} places, where there may be more:"
-        );
-        for one in view.items("/requests/coverage/unproven").take(MAX_PLACES) {
-            let word = |name: &str| one.text_or_none(name);
-            let _ = writeln!(text, "  {}{}: {}", word("/host"), word("/path"), word("/reason"));
-        }
-    }
-}
-
 /// What is said once, whatever the views.
-fn rest(text: &mut String, plan: Manifest<'_>) {
-    for budget in plan.items("/budgets").filter(is_broken) {
-        let word = |name: &str| budget.text_or_none(name);
+fn rest(text: &mut String, plan: &Reading) {
+    for budget in &plan.broken {
         let _ = writeln!(
             text,
             "\nBudget broken: {} is {}, and should be {} at most.",
-            word("/name"),
-            word("/predicted"),
-            word("/limit")
+            budget.name, budget.predicted, budget.limit
         );
     }
-    let orphaned: Vec<_> = plan.items("/orphaned").filter_map(|one| one.0.as_str()).collect();
-    if !orphaned.is_empty() {
-        let _ = writeln!(text, "\nNothing would refer to: {}", orphaned.join(", "));
+    if !plan.orphaned.is_empty() {
+        let _ = writeln!(text, "\nNothing would refer to: {}", plan.orphaned.join(", "));
     }
-    for (title, list) in [("Certificates", "/certificates"), ("Warnings", "/warnings")] {
-        if plan.items(list).len() > 0 {
+    for (title, list) in [("Certificates", &plan.certificates), ("Warnings", &plan.warnings)] {
+        if !list.is_empty() {
             let _ = writeln!(text, "\n{title}:");
         }
-        for warning in plan.items(list) {
-            let _ = writeln!(text, "  {}", said(warning));
+        for warning in list {
+            let _ = writeln!(text, "  {warning}");
         }
     }
-    if let Some(view) = plan.items("/views").next() {
-        let not_covered = view.items("/requests/coverage/notCovered");
-        let not_covered: Vec<_> = not_covered.filter_map(|one| one.0.as_str()).collect();
-        let _ = writeln!(text, "\nNot compared: {}.", not_covered.join("; "));
+    if let Some(parts) = &plan.not_compared {
+        let _ = writeln!(text, "\nNot compared: {parts}.");
     }
     let _ = writeln!(
         text,
         "\nWith --base-revision {}, apply refuses if what it touches has changed since.",
-        plan.text_or_none("/base")
+        plan.base
     );
-}
-
-pub(super) fn is_broken(budget: &Manifest<'_>) -> bool {
-    budget.text_or_none("/isBroken") == "true"
-}
-
-/// A warning on one line.
-pub(super) fn said(warning: Manifest<'_>) -> String {
-    let word = |name: &str| warning.text_or_none(name);
-    format!("{} {}: {}", word("/resource"), word("/field"), word("/message"))
 }
 
 #[cfg(test)]
 pub(super) mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -271,7 +153,7 @@ pub(super) mod tests {
     #[test]
     fn a_plan_says_what_becomes_of_which_requests() {
         assert_eq!(
-            of(&sample()),
+            of(&Reading::of(&sample())),
             "1 resource changes against revision 4:\n\
              \x20 HTTPRoute/default/shop updated\n\
              \n\
