@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -12,6 +13,13 @@ use sluice_model::Key;
 use super::{Reason, exchange::Exchange};
 
 static SLUICE_EXPLANATION: HeaderName = HeaderName::from_static("sluice-explanation");
+
+/// What caches of operators heed before `Cache-Control`.
+static TARGETED: [HeaderName; 3] = [
+    HeaderName::from_static("cdn-cache-control"),
+    HeaderName::from_static("surrogate-control"),
+    HeaderName::from_static("cloudflare-cdn-cache-control"),
+];
 
 /// Longest explanation, in bytes: with the rest of the head it has to pass what clients take.
 const MAX_EXPLANATION: usize = 4 * 1024;
@@ -63,7 +71,9 @@ struct Taken<'a> {
 #[cold]
 pub(super) fn admit(exchange: &mut Exchange, headers: &HeaderMap) {
     let worker = exchange.worker();
-    let token = worker.debug.admit(headers, worker.view.pin().history());
+    let token = worker
+        .debug
+        .admit(headers, worker.view.pin().history(), exchange.client());
     if token.is_none() {
         ignored(exchange);
     }
@@ -128,6 +138,16 @@ pub(super) fn add(headers: &mut HeaderMap, exchange: &Exchange) {
     value["taken"] = serde_json::to_value(taken).unwrap_or_default();
     if let Ok(value) = HeaderValue::try_from(fitting(value)) {
         headers.insert(&SLUICE_EXPLANATION, value);
+        keep_nowhere(headers);
+    }
+}
+
+/// No cache may give to others what one was told. Fields that are for some caches only would come before the one for
+/// all of them (RFC 9213 section 2.2).
+fn keep_nowhere(headers: &mut HeaderMap) {
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    for name in &TARGETED {
+        headers.remove(name);
     }
 }
 
@@ -194,6 +214,27 @@ mod tests {
         assert!(line.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{line}");
         assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), value);
         assert!(HeaderValue::try_from(line).is_ok());
+    }
+
+    #[test]
+    fn no_cache_is_to_keep_what_was_told_whatever_the_upstream_says() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("cache-control", "public, max-age=600"),
+            ("cache-control", "immutable"),
+            ("cdn-cache-control", "max-age=600"),
+            ("surrogate-control", "max-age=600"),
+            ("etag", "\"a\""),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        keep_nowhere(&mut headers);
+        let left: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+            .collect();
+        assert_eq!(left.len(), 2, "{left:?}");
+        assert!(left.contains(&("cache-control", "no-store")), "{left:?}");
     }
 
     #[test]
