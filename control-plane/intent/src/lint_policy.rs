@@ -163,6 +163,21 @@ impl LintSeverity {
     }
 }
 
+impl LintPolicySpec {
+    /// Takes out of a stored spec what a later version put in and this one does not know: rules that it does not
+    /// look for, and severities that it has no meaning for.
+    pub fn forget_unknown(spec: &mut Value) {
+        let rules = spec.get_mut("rules").and_then(Value::as_object_mut);
+        let Some(rules) = rules else { return };
+        rules.retain(|rule, severity| {
+            let is_known = LintRule::ALL
+                .into_iter()
+                .any(|known| known.code().as_str() == rule);
+            is_known && LintSeverity::deserialize(&*severity).is_ok()
+        });
+    }
+}
+
 impl LintSeverities {
     /// Whether no rule is named.
     pub fn is_empty(&self) -> bool {
@@ -214,5 +229,22 @@ mod tests {
             assert_eq!(serde_json::to_value(severity).unwrap(), severity.as_str());
         }
         assert_eq!(LintRule::of(Code::Malformed), None);
+    }
+
+    #[test]
+    fn rules_and_severities_of_later_versions_are_left_out() {
+        let mut spec =
+            serde_json::json!({"rules": {"capture": "error", "haunted": "error", "unused": "loud"}});
+        LintPolicySpec::forget_unknown(&mut spec);
+        assert_eq!(spec, serde_json::json!({"rules": {"capture": "error"}}));
+        for mut other in [
+            serde_json::json!({}),
+            serde_json::json!({"rules": []}),
+            Value::Null,
+        ] {
+            let before = other.clone();
+            LintPolicySpec::forget_unknown(&mut other);
+            assert_eq!(other, before);
+        }
     }
 }

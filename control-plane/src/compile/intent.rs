@@ -1,7 +1,7 @@
 //! A resource as it is kept: what the user wrote, and what the server adds to it.
 
 use serde_json::{Value, json};
-use sluice_intent::{CARRIED_AGE, CARRIED_SLOTS, Kind, Resource, Spec};
+use sluice_intent::{CARRIED_AGE, CARRIED_SLOTS, Kind, LintPolicySpec, Resource, Spec};
 use sluice_model::{Revision, Secret};
 use thiserror::Error;
 
@@ -62,6 +62,12 @@ impl Intent {
         if let (Some(secret), Some(members)) = (secret, manifest.as_object_mut()) {
             let values = serde_json::from_slice(secret.expose()).map_err(|_| IntentError::Manifest)?;
             members.insert(VALUES.into(), values);
+        }
+        // Replicas of two versions share a store for a while; what the older one does not look for it cannot find.
+        if manifest.get("kind").and_then(Value::as_str) == Some(Kind::LintPolicy.as_str())
+            && let Some(spec) = manifest.get_mut("spec")
+        {
+            LintPolicySpec::forget_unknown(spec);
         }
         let status = manifest.get("status").cloned().unwrap_or_default();
         // Stored beside it only where it was brought along and no revision of ours could be its age.

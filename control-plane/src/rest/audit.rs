@@ -62,8 +62,8 @@ pub(super) struct AuditLine {
     at_ms: u64,
     /// Who: the name of the token, or a part of the control plane.
     author: String,
-    /// What was done.
-    action: &'static str,
+    /// What was done: one of those that can be asked for, or one of a later version.
+    action: String,
     /// To what, with which message, or where it was wrong; never what was written.
     detail: String,
 }
@@ -85,7 +85,7 @@ impl From<AuditEntry> for AuditLine {
             revision: entry.revision.map(|revision| revision.0),
             at_ms: entry.at.0,
             author: entry.author,
-            action: entry.action.as_str(),
+            action: entry.action.as_str().to_owned(),
             detail: entry.detail,
         }
     }

@@ -81,6 +81,35 @@ impl AuditAction {
     }
 }
 
+/// What was done, as it was read: builds of later versions may do what this one does not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordedAction {
+    /// One that this build knows.
+    Known(AuditAction),
+    /// One that it does not, by its name.
+    Later(String),
+}
+
+impl RecordedAction {
+    fn read(name: String) -> Self {
+        AuditAction::parse(&name).map_or(Self::Later(name), Self::Known)
+    }
+
+    /// The name that is stored and shown.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Known(action) => action.as_str(),
+            Self::Later(name) => name,
+        }
+    }
+}
+
+impl PartialEq<AuditAction> for RecordedAction {
+    fn eq(&self, other: &AuditAction) -> bool {
+        matches!(self, Self::Known(action) if action == other)
+    }
+}
+
 /// One line of the trail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
@@ -93,7 +122,7 @@ pub struct AuditEntry {
     /// Who.
     pub author: String,
     /// What.
-    pub action: AuditAction,
+    pub action: RecordedAction,
     /// See [`AuditAction`]; at most 16 KiB.
     pub detail: String,
 }
@@ -180,13 +209,29 @@ pub(super) async fn append(
 
 fn entry(row: &Row) -> Result<AuditEntry, StoreError> {
     let revision = Revision(row.number(1)?);
-    let action = row.text(4)?;
     Ok(AuditEntry {
         id: row.number(0)?,
         revision: (revision != NO_REVISION).then_some(revision),
         at: UnixMillis(row.number(2)?),
         author: row.text(3)?,
-        action: AuditAction::parse(&action).ok_or(StoreError::Corrupt)?,
+        action: RecordedAction::read(row.text(4)?),
         detail: row.text(5)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_later_version_did_is_shown_by_its_name() {
+        for action in AuditAction::ALL {
+            let read = RecordedAction::read(action.as_str().to_owned());
+            assert_eq!(read, RecordedAction::Known(action));
+            assert_eq!(read, action);
+        }
+        let later = RecordedAction::read("moonLanded".to_owned());
+        assert_eq!(later.as_str(), "moonLanded");
+        assert_ne!(later, AuditAction::Commit);
+    }
 }

@@ -44,7 +44,7 @@ mod write;
 
 use std::sync::Arc;
 
-pub use audit::{AuditAction, AuditEntry, AuditFilter};
+pub use audit::{AuditAction, AuditEntry, AuditFilter, RecordedAction};
 pub use discovered::Discovered;
 pub use envelope::KeyRing;
 pub use error::StoreError;

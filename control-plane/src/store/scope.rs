@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sluice_intent::{Kind, Namespace, ResourceId};
 
 /// What is done to a resource.
@@ -63,6 +65,21 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// A grant as it is stored, maybe by a later version. Verbs, kinds and namespaces that this one does not know
+    /// allow nothing here; neither does a grant with a field that it does not know, which may be a condition.
+    fn stored(grant: &Value) -> Option<Self> {
+        let fields = grant.as_object()?;
+        let is_known = |name: &String| ["verbs", "kinds", "namespaces"].contains(&name.as_str());
+        if !fields.keys().all(is_known) {
+            return None;
+        }
+        Some(Self {
+            verbs: known(fields.get("verbs"))?,
+            kinds: listed(fields.get("kinds"))?,
+            namespaces: listed(fields.get("namespaces"))?,
+        })
+    }
+
     fn allows(&self, verb: Verb, kind: Kind, namespace: &Namespace) -> bool {
         self.verbs.contains(&verb)
             && self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&kind))
@@ -70,6 +87,20 @@ impl Grant {
                 .namespaces
                 .as_ref()
                 .is_none_or(|namespaces| namespaces.contains(namespace))
+    }
+}
+
+/// Those of a list that this version knows; `None` when it is none.
+fn known<T: DeserializeOwned>(list: Option<&Value>) -> Option<Vec<T>> {
+    let list = list?.as_array()?.iter();
+    Some(list.filter_map(|one| T::deserialize(one).ok()).collect())
+}
+
+/// The same where to leave it out is to mean all.
+fn listed<T: DeserializeOwned>(list: Option<&Value>) -> Option<Option<Vec<T>>> {
+    match list {
+        None | Some(Value::Null) => Some(None),
+        list => known(list).map(Some),
     }
 }
 
@@ -87,6 +118,13 @@ impl Scope {
     /// Of no grants: everything.
     pub fn of(grants: Option<Vec<Grant>>) -> Self {
         grants.map_or(Self::Everything, |grants| Self::Granted(grants.into()))
+    }
+
+    /// What stored grants allow, as far as this version knows what they mean; nothing where it does not.
+    pub(super) fn stored(text: &str) -> Self {
+        let grants: Option<Vec<Value>> = serde_json::from_str(text).ok();
+        let grants = grants.unwrap_or_default();
+        Self::Granted(grants.iter().filter_map(Grant::stored).collect())
     }
 
     /// The grants, unless everything is allowed.
@@ -107,6 +145,13 @@ impl Scope {
     pub fn has(&self, verb: Verb) -> bool {
         let has = |grant: &Grant| grant.verbs.contains(&verb);
         self.grants().is_none_or(|grants| grants.iter().any(has))
+    }
+
+    /// Whether the resource may be read, or changes of it asked about.
+    pub fn may_ask(&self, id: &ResourceId) -> bool {
+        [Verb::Get, Verb::Plan]
+            .into_iter()
+            .any(|verb| self.allows_to(verb, id))
     }
 
     /// Whether it may be done to the resource.
@@ -136,5 +181,39 @@ mod tests {
         assert!(Scope::Everything.allows(Verb::Delete, Kind::Secret, &"x".parse().unwrap()));
         let nothing = Scope::of(Some(vec![]));
         assert!(!nothing.allows(Verb::Get, Kind::Backend, &"x".parse().unwrap()));
+    }
+    #[test]
+    fn of_what_a_later_version_granted_only_what_is_known_is_allowed() {
+        let stored = |grants: Value| Scope::stored(&grants.to_string());
+        let allows = |scope: &Scope, verb, kind| scope.allows(verb, kind, &"shop".parse().unwrap());
+        let later = stored(serde_json::json!([
+            {"verbs": ["get", "teleport"], "kinds": ["HTTPRoute", "Starship"], "namespaces": ["shop"]},
+            {"verbs": ["delete"], "onlyOn": "sundays"},
+            {"verbs": ["update"], "kinds": ["Starship"]},
+            {"verbs": "everything"},
+            "create",
+        ]));
+        assert!(allows(&later, Verb::Get, Kind::HTTPRoute));
+        assert!(!allows(&later, Verb::Get, Kind::Backend));
+        assert!(
+            !allows(&later, Verb::Delete, Kind::HTTPRoute),
+            "the condition is not known"
+        );
+        assert!(
+            !allows(&later, Verb::Update, Kind::HTTPRoute),
+            "of kinds that are not known"
+        );
+        assert!(!allows(&later, Verb::Create, Kind::HTTPRoute));
+        for text in ["{}", "null", "nonsense", "[]"] {
+            let scope = Scope::stored(text);
+            assert!(scope.grants().is_some_and(<[Grant]>::is_empty), "{text}");
+        }
+        let plain = vec![Grant {
+            verbs: vec![Verb::Plan, Verb::Debug],
+            kinds: None,
+            namespaces: Some(vec!["shop".parse().unwrap()]),
+        }];
+        let text = serde_json::to_string(&plain).unwrap();
+        assert_eq!(Scope::stored(&text), Scope::of(Some(plain)));
     }
 }

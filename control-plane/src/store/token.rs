@@ -150,7 +150,7 @@ fn token(row: &Row) -> Result<Token, StoreError> {
         created_at: UnixMillis(row.number(3)?),
         expires_at: optional(row.number(4)?),
         revoked_at: optional(row.number(5)?),
-        scope: read_scope(&row.text(6)?)?,
+        scope: read_scope(&row.text(6)?),
     })
 }
 
@@ -169,13 +169,11 @@ fn write_scope(scope: &Scope) -> String {
     written.and_then(Result::ok).unwrap_or_default()
 }
 
-/// What does not read allows nothing, for it may be of a later version: only the empty text is everything.
-fn read_scope(text: &str) -> Result<Scope, StoreError> {
+/// Only the empty text is everything.
+fn read_scope(text: &str) -> Scope {
     match text {
-        "" => Ok(Scope::Everything),
-        grants => serde_json::from_str(grants)
-            .map(|grants| Scope::of(Some(grants)))
-            .map_err(|_| StoreError::Corrupt),
+        "" => Scope::Everything,
+        grants => Scope::stored(grants),
     }
 }
 

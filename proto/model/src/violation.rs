@@ -67,6 +67,11 @@ pub enum Code {
     Expiring,
     /// Another policy comes first.
     Overridden,
+    /// Not everything was looked at: there was too much of it.
+    Unjudged,
+    /// One of a later version, which this one has no name for.
+    #[serde(other)]
+    Unknown,
 }
 
 impl Code {
@@ -102,6 +107,8 @@ impl Code {
             Self::Uncovered => "uncovered",
             Self::Expiring => "expiring",
             Self::Overridden => "overridden",
+            Self::Unjudged => "unjudged",
+            Self::Unknown => "unknown",
         }
     }
 }

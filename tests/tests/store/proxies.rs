@@ -68,8 +68,8 @@ async fn labels_of_proxies_are_read_in_the_order_of_their_changes(database: Data
     assert_eq!(news[0].labels.len(), 8, "{news:?}");
     let trail = store.audit(&AuditFilter::default(), 1).await.unwrap();
     assert_eq!(
-        (trail[0].action, trail[0].author.as_str()),
-        (AuditAction::ProxyLabelled, "alice")
+        (trail[0].action.as_str(), trail[0].author.as_str()),
+        (AuditAction::ProxyLabelled.as_str(), "alice")
     );
     assert!(trail[0].detail.starts_with("c {"), "{}", trail[0].detail);
 }

@@ -98,11 +98,11 @@ async fn everything_done_or_refused_is_in_the_audit_trail(database: Database) {
     let trail = store.audit(&AuditFilter::default(), 10).await.unwrap();
     let seen: Vec<_> = trail
         .iter()
-        .map(|entry| (entry.action, entry.revision, &*entry.author))
+        .map(|entry| (entry.action.as_str(), entry.revision, &*entry.author))
         .collect();
     let expected = [
-        (AuditAction::Refused, None, "mallory"),
-        (AuditAction::Commit, Some(Revision(1)), "alice"),
+        (AuditAction::Refused.as_str(), None, "mallory"),
+        (AuditAction::Commit.as_str(), Some(Revision(1)), "alice"),
     ];
     assert_eq!(seen, expected);
     let found = async |filter: AuditFilter| store.audit(&filter, 10).await.unwrap();
