@@ -1,5 +1,7 @@
 //! From one world to the next: fold, check, compile, build.
 
+use std::collections::BTreeSet;
+
 use sluice_core::Difference;
 use sluice_intent::{Resource, ResourceId};
 use sluice_model::{Revision, Violation};
@@ -8,6 +10,7 @@ use super::World;
 use super::check::{Finding, Severity};
 use super::draft::Draft;
 use super::intent::Intent;
+use super::world::Id;
 
 /// What to do to one resource.
 #[derive(Clone, Debug)]
@@ -64,6 +67,8 @@ pub struct Changed {
     pub actions: Vec<(ResourceId, Action)>,
     /// What is allowed but probably not meant.
     pub warnings: Vec<Violation>,
+    /// What was compiled or judged anew: what changed, and what can tell the difference.
+    pub(crate) affected: BTreeSet<Id>,
 }
 
 impl Changed {
@@ -97,6 +102,7 @@ impl World {
             world,
             actions,
             warnings,
+            affected,
         })
     }
 

@@ -21,7 +21,7 @@ impl World {
         let mut orphans = BTreeSet::new();
         for resource in touched.into_iter().filter_map(|id| self.resource(id)) {
             let targets = reference::targets(resource).into_iter();
-            orphans.extend(targets.filter(|target| PASSIVE.contains(&target.kind) && after.is_idle(target)));
+            orphans.extend(targets.filter(|target| after.is_idle(target)));
         }
         orphans
     }
@@ -33,8 +33,8 @@ impl World {
         ids.filter(|id| self.is_idle(id)).cloned().collect()
     }
 
-    /// Whether it is there and nothing refers to it.
-    fn is_idle(&self, id: &ResourceId) -> bool {
-        self.resource(id).is_some() && self.index.referrers(id).next().is_none()
+    /// Whether it is there, does nothing by itself, and nothing refers to it.
+    pub(crate) fn is_idle(&self, id: &ResourceId) -> bool {
+        PASSIVE.contains(&id.kind) && self.resource(id).is_some() && self.index.referrers(id).next().is_none()
     }
 }

@@ -39,13 +39,29 @@ impl World {
         attached.filter(|one| !one.hostnames.is_empty()).collect()
     }
 
+    /// The routes that name `gateway` as a parent.
+    pub(crate) fn routes_of(&self, gateway: &ResourceId) -> impl Iterator<Item = &ResourceId> {
+        let referrers = self.index.referrers(gateway).map(|id| &**id);
+        referrers.filter(|id| id.kind == Kind::HTTPRoute)
+    }
+
+    /// The Gateways that a route names as parents, whether they exist or not.
+    pub(crate) fn parents(&self, route: &ResourceId) -> Vec<ResourceId> {
+        let Some(route) = self.resource(route) else {
+            return Vec::new();
+        };
+        let Spec::HttpRoute(spec) = &route.spec else {
+            return Vec::new();
+        };
+        let parents = spec.parent_refs.iter();
+        parents
+            .filter_map(|parent| reference::gateway(parent, &route.id.namespace))
+            .collect()
+    }
+
     /// Whether any route hangs on `gateway`.
     pub(crate) fn has_routes(&self, gateway: &ResourceId) -> bool {
-        let routes = self
-            .index
-            .referrers(gateway)
-            .filter(|id| id.kind == Kind::HTTPRoute);
-        let mut routes = routes.filter_map(|id| self.resource(id));
+        let mut routes = self.routes_of(gateway).filter_map(|id| self.resource(id));
         routes.any(|route| self.attached_to(route).iter().any(|one| one.gateway == gateway))
     }
 

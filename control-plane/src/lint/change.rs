@@ -1,94 +1,155 @@
 //! What a change brings along: warnings that ride with the answer, and errors that refuse it.
 //!
-//! Judged is what the change touches: its routes among those that stand at the same places, its splits, its
-//! names. So it costs what the change costs. What only a look at everything shows is left to [`lint_world`]:
-//! matches that several others cover together, captures by routes that were there before, what nobody uses.
-//!
-//! [`lint_world`]: super::lint_world
+//! Judged is what the change touches and what is around it ([`around`]), so it costs what the change costs. Told is
+//! what concerns what was touched, and of other resources what the change brought about. Where there is more around
+//! it than is looked at, a warning of its own says so.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sluice_intent::{Kind, LintRule, LintSeverity, ResourceId};
-use sluice_model::{Key, Violation};
+use sluice_intent::{LintSeverity, ResourceId};
+use sluice_model::{Code, Violation};
 
-use super::{Certificates, Finding, claims, of_resource, severity, touched};
-use crate::compile::{Changed, World};
+use super::finding::{Finding, Identity};
+use super::{around, severity, touched};
+use crate::compile::{Action, Changed, World};
 
-/// What two findings have in common that are the same, before and after a change.
-type Identity = (LintRule, ResourceId, Option<ResourceId>);
+/// Who makes a change.
+#[derive(Clone, Copy)]
+pub struct Author<'a> {
+    /// Whether it may be refused for what a LintPolicy calls an error; else that is a warning.
+    pub may_be_refused: bool,
+    /// Which resources of others they may read.
+    pub sees: &'a dyn Fn(&ResourceId) -> bool,
+}
 
-/// The same change with what the linter warns of; `before` is the world that it changes. With `may_refuse` it is
-/// refused for what it brings about and a LintPolicy calls an error; else that is a warning.
+/// The same change with what the linter warns of; `before` is the world that it changes.
 ///
 /// # Errors
-/// What refuses it.
-pub fn judge(before: &World, mut changed: Changed, may_refuse: bool) -> Result<Changed, Vec<Violation>> {
-    let ids: Vec<&ResourceId> = touched(&changed).collect();
-    let mut findings = of_change(&changed.world, &ids);
-    let mut warnings = Vec::new();
-    for warning in std::mem::take(&mut changed.warnings) {
-        match Finding::of_warning(warning.clone()) {
-            Some(finding) => findings.push(finding),
-            None => warnings.push(warning),
-        }
+/// What refuses it: what it brings about and a LintPolicy calls an error.
+pub fn judge(before: &World, mut changed: Changed, author: Author<'_>) -> Result<Changed, Vec<Violation>> {
+    let (found, mut warnings) = found(before, &mut changed);
+    let own: BTreeSet<&ResourceId> = touched(&changed).collect();
+    let is_own = |id: &ResourceId| own.contains(id);
+    let concerns = |one: &Finding| {
+        is_own(&one.resource) || one.other.as_ref().is_some_and(|other| is_own(&other.resource))
+    };
+    let mut judged = Judged::of(before, &changed.world, found, author.may_be_refused, concerns);
+    let mut changes = changed.actions.iter();
+    let first = changes.find(|(_, action)| *action != Action::Unchanged);
+    let first = first.map(|(id, _)| id);
+    let sees = |id: &ResourceId| is_own(id) || (author.sees)(id);
+    let told = |one: Finding| match first {
+        Some(first) => one.told_to(&sees, first).violation(),
+        None => one.violation(),
+    };
+    let refused = std::mem::take(&mut judged.refused);
+    if !refused.is_empty() {
+        return Err(refused.into_iter().map(told).collect());
     }
-    let weigh = |finding: Finding| (severity(&changed.world, &finding), finding);
-    let weighed: Vec<(LintSeverity, Finding)> = findings.into_iter().map(weigh).collect();
-    if may_refuse {
-        let errors: Vec<&Finding> = of_severity(&weighed, LintSeverity::Error).collect();
-        let refused = brought_about(before, &errors, &touched(&changed).collect::<Vec<_>>());
-        if !refused.is_empty() {
-            return Err(refused);
-        }
-    }
-    let told = weighed
-        .into_iter()
-        .filter(|(severity, _)| *severity != LintSeverity::Off);
-    warnings.extend(told.map(|(_, finding)| finding.violation()));
+    warnings.extend(judged.told.into_iter().map(told));
+    warnings.extend(first.filter(|_| !judged.is_complete).map(unjudged));
     changed.warnings = warnings;
     Ok(changed)
 }
 
-/// What is found about resources that are touched, apart from what the check says of them.
-fn of_change(world: &World, ids: &[&ResourceId]) -> Vec<Finding> {
-    let resources = ids.iter().filter_map(|id| world.get(id));
-    let mut certificates = Certificates::default();
-    let mut found: Vec<Finding> = resources
-        .flat_map(|intent| of_resource(world, &intent.resource, &mut certificates))
-        .collect();
-    let routes = ids.iter().filter(|id| id.kind == Kind::HTTPRoute);
-    let rules: BTreeSet<Key> = routes.flat_map(|id| world.rule_keys(id)).cloned().collect();
-    if !rules.is_empty() {
-        found.extend(claims::of_rules(world, &rules));
+/// All that is found, and the warnings that are none of the linter's.
+fn found(before: &World, changed: &mut Changed) -> (around::Looked, Vec<Violation>) {
+    let mut looked = around::look(before, changed);
+    let mut warnings = Vec::new();
+    for warning in std::mem::take(&mut changed.warnings) {
+        match Finding::of_warning(warning.clone()) {
+            Some(finding) => looked.findings.push(finding),
+            None => warnings.push(warning),
+        }
     }
-    found
+    (looked, warnings)
 }
 
-fn of_severity(weighed: &[(LintSeverity, Finding)], wanted: LintSeverity) -> impl Iterator<Item = &Finding> {
-    let found = weighed.iter().filter(move |(severity, _)| *severity == wanted);
-    found.map(|(_, finding)| finding)
+/// What is to be said of a change.
+struct Judged {
+    refused: Vec<Finding>,
+    told: Vec<Finding>,
+    is_complete: bool,
 }
 
-/// Those of `errors` of which there were fewer before.
-fn brought_about(before: &World, errors: &[&Finding], touched: &[&ResourceId]) -> Vec<Violation> {
-    if errors.is_empty() {
-        return Vec::new();
+impl Judged {
+    fn of(
+        before: &World,
+        world: &World,
+        found: around::Looked,
+        may_refuse: bool,
+        concerns: impl Fn(&Finding) -> bool,
+    ) -> Self {
+        let weigh = |finding: Finding| (severity(world, &finding), finding);
+        let weighed = found.findings.into_iter().map(weigh);
+        let weighed: Vec<_> = weighed
+            .filter(|(severity, _)| *severity != LintSeverity::Off)
+            .collect();
+        let is_error = |severity: LintSeverity| may_refuse && severity == LintSeverity::Error;
+        // What was there before refuses nothing, and is told only to those who touch it.
+        let doubtful = weighed
+            .iter()
+            .filter(|(severity, one)| is_error(*severity) || !concerns(one));
+        let doubtful: Vec<&Finding> = doubtful.map(|(_, finding)| finding).collect();
+        let news = News::of(before, &doubtful);
+        let mut judged = Self {
+            refused: Vec::new(),
+            told: Vec::new(),
+            is_complete: found.is_complete && news.is_complete,
+        };
+        let mut pairs = BTreeSet::new();
+        for (severity, finding) in weighed {
+            let is_new = news.has(&finding);
+            if is_new && is_error(severity) {
+                judged.refused.push(finding);
+            } else if (is_new || concerns(&finding))
+                && (finding.witness.is_none() || pairs.insert(finding.pair()))
+            {
+                judged.told.push(finding);
+            }
+        }
+        judged
     }
-    let mut known: BTreeMap<Identity, usize> = BTreeMap::new();
-    let concerned: BTreeSet<&ResourceId> = errors.iter().map(|error| &error.resource).collect();
-    let concerned = concerned.into_iter().filter_map(|id| before.get(id));
-    let warned = concerned.flat_map(|intent| before.warnings(intent));
-    let warned = warned.filter_map(Finding::of_warning);
-    for finding in of_change(before, touched).into_iter().chain(warned) {
-        *known.entry(finding.identity()).or_default() += 1;
+}
+
+/// What a change brings about.
+struct News {
+    identities: BTreeSet<Identity>,
+    is_complete: bool,
+}
+
+impl News {
+    /// Those of `findings` of which there were fewer before. What cannot be known is none of them.
+    fn of(before: &World, findings: &[&Finding]) -> Self {
+        if findings.is_empty() {
+            return Self {
+                identities: BTreeSet::new(),
+                is_complete: true,
+            };
+        }
+        let known = around::known(before, findings);
+        let mut count: BTreeMap<Identity, isize> = BTreeMap::new();
+        for finding in findings {
+            *count.entry(finding.identity()).or_default() += 1;
+        }
+        for finding in &known.findings {
+            *count.entry(finding.identity()).or_default() -= 1;
+        }
+        count.retain(|_, more| known.is_complete && *more > 0);
+        Self {
+            identities: count.into_keys().collect(),
+            is_complete: known.is_complete,
+        }
     }
-    let mut now: BTreeMap<Identity, Vec<&Finding>> = BTreeMap::new();
-    for &error in errors {
-        now.entry(error.identity()).or_default().push(error);
+
+    fn has(&self, finding: &Finding) -> bool {
+        self.identities.contains(&finding.identity())
     }
-    let is_new = |(identity, found): &(Identity, Vec<&Finding>)| {
-        found.len() > known.get(identity).copied().unwrap_or_default()
-    };
-    let new = now.into_iter().filter(is_new).flat_map(|(_, found)| found);
-    new.map(|finding| finding.clone().violation()).collect()
+}
+
+/// That there is more than was looked at.
+fn unjudged(id: &ResourceId) -> Violation {
+    let message = "not everything around this change was judged by the rules of the linter, for there is more than a \
+                   write looks at: `sluice lint --live` looks at all of it";
+    Violation::new(id.to_string(), "", Code::Unjudged, message)
 }

@@ -2,16 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sluice_core::claims::{Claim, Clash, Limits, Meeting, Reason, clashes};
-use sluice_core::{Cause, Snapshot, reach};
+use sluice_core::claims::{Claim, Clash, Clashes, Limits, Meeting, Reason, captures, clashes, moved, near};
+use sluice_core::{Cause, Reach, Snapshot, reach, reach_of};
 use sluice_intent::{Kind, LintRule, ResourceId, Spec};
 use sluice_model::Key;
 
-use super::{Finding, Found};
+use super::Found;
+use super::finding::{Finding, Spot};
+use super::splits::written;
 use crate::compile::World;
 
 /// Views that are looked into. What is in further ones is not called unreached.
 const MAX_VIEWS: usize = 16;
+
+/// Comparisons at a write, however much it changes: about a second.
+const MAX_WORK: u64 = 1_000_000;
 
 /// Everything about rules in a world.
 pub(super) fn look(world: &World) -> Found {
@@ -30,26 +35,83 @@ pub(super) fn look(world: &World) -> Found {
     };
     let mut all = Told::default();
     for snapshot in looked {
-        all.add(world, snapshot, None, &limits);
+        all.add(world, clashes(snapshot, None, &limits));
     }
-    unreached(world, &views, looked.len(), &all.losers, &mut found);
+    let mut missed = Missed::default();
+    for snapshot in looked {
+        match reach(snapshot) {
+            Ok(one) => missed.add(one),
+            Err(violations) => found.broken.extend(violations),
+        }
+    }
+    if missed.is_unproven {
+        let note = "there is more than is looked at: matches that are called shadowed may take requests that were not";
+        found.notes.push(note.to_owned());
+    }
+    found.findings.extend(missed.told(world, &views, &all.losers));
     found.findings.extend(all.findings);
     found.notes.extend(all.notes);
     found
 }
 
-/// Rules of a change that claim what others claim, in any view.
-pub(super) fn of_rules(world: &World, rules: &BTreeSet<Key>) -> Vec<Finding> {
-    let limits = Limits {
-        // As much for each as one has alone among its neighbours.
-        work: Limits::CHANGE.work.saturating_mul(1 + rules.len() as u64 / 100),
-        ..Limits::CHANGE
-    };
-    let mut all = Told::default();
-    for (_, snapshot) in world.views().take(MAX_VIEWS) {
-        all.add(world, snapshot, Some(rules), &limits);
+/// What rules claim of each other, and whether all of it was looked at.
+pub(super) struct Claimed {
+    pub(super) findings: Vec<Finding>,
+    pub(super) is_complete: bool,
+}
+
+/// What a change of `before` has its rules, `own`, and those near them claim of each other.
+pub(super) fn of_change(before: &World, world: &World, own: &BTreeSet<Key>) -> Claimed {
+    compared(before, world, own, 1)
+}
+
+/// What these rules and others claim of each other. Looks at more than for a change: what is known to be there
+/// refuses nothing.
+pub(super) fn of_rules(world: &World, rules: &BTreeSet<Key>) -> Claimed {
+    compared(world, world, rules, 4)
+}
+
+fn compared(before: &World, world: &World, own: &BTreeSet<Key>, times: u64) -> Claimed {
+    let views: Vec<_> = world.views().collect();
+    let looked = &views[..views.len().min(MAX_VIEWS)];
+    let limits = |rules| limits(rules, times, looked.len());
+    let (mut all, mut near_all) = (Told::default(), own.clone());
+    let mut is_complete = looked.len() == views.len();
+    for (key, snapshot) in looked {
+        let old = before.view(key).unwrap_or(before.snapshot());
+        let moved = moved(old, snapshot);
+        let of: BTreeSet<Key> = own.iter().chain(&moved.came).cloned().collect();
+        let limits = limits(of.len());
+        let near = near(old, snapshot, &moved, limits.work);
+        is_complete &= near.is_complete;
+        is_complete &= all.add(world, clashes(snapshot, Some(&of), &limits));
+        is_complete &= all.add(world, captures(snapshot, &near.takers, &limits));
+        near_all.extend(of);
+        near_all.extend(near.losers);
     }
-    all.findings
+    let mut missed = Missed::default();
+    for (_, snapshot) in looked {
+        match reach_of(snapshot, &near_all, &limits(near_all.len())) {
+            Ok(one) => missed.add(one),
+            Err(_) => missed.is_unproven = true,
+        }
+    }
+    let snapshots: Vec<&Snapshot> = views.iter().map(|(_, snapshot)| *snapshot).collect();
+    is_complete &= !missed.is_unproven;
+    let missed = missed.told(world, &snapshots, &all.losers);
+    Claimed {
+        findings: all.findings.into_iter().chain(missed).collect(),
+        is_complete,
+    }
+}
+
+/// As much for each rule as one has alone among its neighbours, up to a bound for all; in each of so many views.
+fn limits(rules: usize, times: u64, views: usize) -> Limits {
+    let work = Limits::CHANGE.work.saturating_mul(1 + rules as u64 / 100);
+    Limits {
+        work: work.min(MAX_WORK).saturating_mul(times) / views.max(1) as u64,
+        ..Limits::CHANGE
+    }
 }
 
 /// Clashes of several views, each once.
@@ -63,8 +125,8 @@ struct Told {
 }
 
 impl Told {
-    fn add(&mut self, world: &World, snapshot: &Snapshot, of: Option<&BTreeSet<Key>>, limits: &Limits) {
-        let found = clashes(snapshot, of, limits);
+    /// Adds what was found in one view. Whether that was all.
+    fn add(&mut self, world: &World, found: Clashes) -> bool {
         if !found.is_complete {
             let note = "more rules meet at one path than are compared with each other: some duplicates, overlaps \
                         and captures may be missing";
@@ -85,6 +147,7 @@ impl Told {
                 self.findings.extend(told(world, clash));
             }
         }
+        found.is_complete && found.omitted == 0
     }
 }
 
@@ -119,13 +182,13 @@ fn told(world: &World, clash: Clash) -> Option<Finding> {
             let message = format!(
                 "takes requests that would go to {} of namespace {}, because {because}: see that both teams want that",
                 place(&loser),
-                loser.0.namespace
+                loser.resource.namespace
             );
             (LintRule::Capture, winner, loser, message)
         }
     };
-    let finding = Finding::new(rule, &at.0, at.1, message);
-    Some(finding.with(Some(clash.witness)).beside(other))
+    let finding = Finding::new(rule, &at.resource, at.field, message);
+    Some(finding.about(at.about).with(Some(clash.witness)).beside(other))
 }
 
 fn reason(reason: Reason) -> &'static str {
@@ -140,59 +203,70 @@ fn reason(reason: Reason) -> &'static str {
     }
 }
 
-fn place((resource, field): &(ResourceId, String)) -> String {
-    format!("{resource} {field}")
+fn place(spot: &Spot) -> String {
+    format!("{} {}", spot.resource, spot.field)
 }
 
 /// Where a match was written.
-fn site(world: &World, claim: &Claim) -> Option<(ResourceId, String)> {
-    let id: ResourceId = format!("{}/{}", Kind::HTTPRoute, claim.rule.owner())
+fn site(world: &World, claim: &Claim) -> Option<Spot> {
+    let resource: ResourceId = format!("{}/{}", Kind::HTTPRoute, claim.rule.owner())
         .parse()
         .ok()?;
-    let written = match world.get(&id).map(|route| &route.resource.spec) {
+    let rule = match world.get(&resource).map(|route| &route.resource.spec) {
         Some(Spec::HttpRoute(spec)) => spec.rules.get(claim.rule_index),
         _ => None,
     };
-    let (rule, at) = (claim.rule_index, claim.match_index);
-    let field = match written {
+    let (at, one) = (claim.rule_index, claim.match_index);
+    let field = match rule {
         None => "spec.rules".to_owned(),
-        Some(written) if written.matches.is_empty() => format!("spec.rules[{rule}]"),
-        Some(_) => format!("spec.rules[{rule}].matches[{at}]"),
+        Some(rule) if rule.matches.is_empty() => format!("spec.rules[{at}]"),
+        Some(_) => format!("spec.rules[{at}].matches[{one}]"),
     };
-    Some((id, field))
+    let about = rule.and_then(|rule| rule.matches.get(one)).map(written);
+    Some(Spot {
+        resource,
+        field,
+        about: about.unwrap_or_default(),
+    })
 }
 
-/// Adds the matches that take no request in any of the views that have them; `looked` views are looked into.
-fn unreached(world: &World, views: &[&Snapshot], looked: usize, losers: &BTreeSet<Claim>, found: &mut Found) {
-    let mut missed: BTreeMap<Claim, (usize, Cause)> = BTreeMap::new();
-    let mut is_proven = true;
-    for snapshot in &views[..looked] {
-        match reach(snapshot) {
-            Ok(one) => {
-                is_proven &= one.is_proven;
-                for unreached in one.unreached {
-                    missed.entry(unreached.claim).or_insert((0, unreached.cause)).0 += 1;
-                }
-            }
-            Err(violations) => found.broken.extend(violations),
+/// Matches that take no request, over several views.
+#[derive(Default)]
+struct Missed {
+    /// In how many views, and why in the first of them.
+    found: BTreeMap<Claim, (usize, Cause)>,
+    is_unproven: bool,
+}
+
+impl Missed {
+    fn add(&mut self, one: Reach) {
+        self.is_unproven |= !one.is_proven;
+        for unreached in one.unreached {
+            let known = self.found.entry(unreached.claim);
+            known.or_insert((0, unreached.cause)).0 += 1;
         }
     }
-    if !is_proven {
-        let note = "there is more than is looked at: matches that are called shadowed may take requests that were not";
-        found.notes.push(note.to_owned());
-    }
-    for (claim, (count, cause)) in missed {
-        let has_it = |view: &&&Snapshot| view.resources().get(&claim.rule).is_some();
-        if count == views.iter().filter(has_it).count() && !losers.contains(&claim) {
-            found.findings.extend(nothing(world, &claim, cause));
-        }
+
+    /// Those that take none in any of `views` that have them, but for `losers`, of which it is said already.
+    fn told(self, world: &World, views: &[&Snapshot], losers: &BTreeSet<Claim>) -> Vec<Finding> {
+        let having = |claim: &Claim| {
+            let has_it = |view: &&&Snapshot| view.resources().get(&claim.rule).is_some();
+            views.iter().filter(has_it).count()
+        };
+        let found = self.found.into_iter();
+        let nowhere = found.filter(|(claim, (count, _))| *count == having(claim) && !losers.contains(claim));
+        nowhere
+            .filter_map(|(claim, (_, cause))| nothing(world, &claim, cause))
+            .collect()
     }
 }
 
 /// A match that takes nothing.
 fn nothing(world: &World, claim: &Claim, cause: Cause) -> Option<Finding> {
-    let (id, field) = site(world, claim)?;
-    let plain = |rule, message: &str| Finding::new(rule, &id, field.clone(), message);
+    let own = site(world, claim)?;
+    let plain = |rule, message: &str| {
+        Finding::new(rule, &own.resource, own.field.clone(), message).about(own.about.clone())
+    };
     Some(match cause {
         Cause::Taken(taken) => {
             let other = site(world, &taken.by)?;

@@ -60,9 +60,24 @@ pub(super) struct Finding {
     pub(super) resource: ResourceId,
     pub(super) field: String,
     pub(super) message: String,
+    /// What in the resource it is about, in the user's words: a match, a hostname. Stays what it is where other
+    /// things in the resource move.
+    pub(super) about: String,
     pub(super) witness: Option<Witness>,
-    pub(super) other: Option<(ResourceId, String)>,
+    pub(super) other: Option<Spot>,
 }
+
+/// A place in a resource.
+#[derive(Clone, Debug)]
+pub(super) struct Spot {
+    pub(super) resource: ResourceId,
+    pub(super) field: String,
+    /// What stands there, as it is written.
+    pub(super) about: String,
+}
+
+/// What two findings have in common that are the same.
+pub(super) type Identity = (LintRule, ResourceId, String, Option<(ResourceId, String)>);
 
 impl Finding {
     pub(super) fn new(
@@ -77,8 +92,17 @@ impl Finding {
             resource: resource.clone(),
             field: field.into(),
             message: message.into(),
+            about: String::new(),
             witness: None,
             other: None,
+        }
+    }
+
+    /// About this, in the user's words.
+    pub(super) fn about(self, about: impl Into<String>) -> Self {
+        Self {
+            about: about.into(),
+            ..self
         }
     }
 
@@ -88,7 +112,7 @@ impl Finding {
         Self { witness, ..self }
     }
 
-    pub(super) fn beside(self, other: (ResourceId, String)) -> Self {
+    pub(super) fn beside(self, other: Spot) -> Self {
         Self {
             other: Some(other),
             ..self
@@ -102,16 +126,51 @@ impl Finding {
             code: warning.code,
             resource: warning.resource.parse().ok()?,
             field: warning.field,
+            about: warning.message.clone(),
             message: warning.message,
             witness: None,
             other: None,
         })
     }
 
-    /// What two findings have in common that are the same, wherever in its resource it is.
-    pub(super) fn identity(&self) -> (LintRule, ResourceId, Option<ResourceId>) {
-        let other = self.other.as_ref().map(|(other, _)| other.clone());
-        (self.rule, self.resource.clone(), other)
+    /// What it has in common with the same one of another time, wherever in its resource that is.
+    pub(super) fn identity(&self) -> Identity {
+        // Of a match that gets nothing at all it does not matter who is named.
+        let other = match self.rule {
+            LintRule::Shadowed | LintRule::Unmatchable => None,
+            _ => self.other.as_ref(),
+        };
+        let other = other.map(|other| (other.resource.clone(), other.about.clone()));
+        (self.rule, self.resource.clone(), self.about.clone(), other)
+    }
+
+    /// The two rules that it is about, whichever of their matches it is.
+    pub(super) fn pair(&self) -> (LintRule, ResourceId, String, Option<(ResourceId, String)>) {
+        let rule = |field: &str| field.split(".matches[").next().unwrap_or_default().to_owned();
+        let other = self.other.as_ref();
+        let other = other.map(|other| (other.resource.clone(), rule(&other.field)));
+        (self.rule, self.resource.clone(), rule(&self.field), other)
+    }
+
+    /// The same for somebody who may read only what `sees` says; `own` is a resource of theirs that has to do
+    /// with it.
+    pub(super) fn told_to(self, sees: &dyn Fn(&ResourceId) -> bool, own: &ResourceId) -> Self {
+        let is_seen = sees(&self.resource);
+        if is_seen && self.other.as_ref().is_none_or(|other| sees(&other.resource)) {
+            return self;
+        }
+        let other = self.other.filter(|other| sees(&other.resource));
+        let (resource, field) = match (is_seen, other) {
+            (true, _) => (self.resource, self.field),
+            (false, Some(other)) => (other.resource, other.field),
+            (false, None) => (own.clone(), String::new()),
+        };
+        let message = concealed(self.rule);
+        Self {
+            code: self.code,
+            about: self.about,
+            ..Self::new(self.rule, &resource, field, message)
+        }
     }
 
     pub(super) fn lint(self, severity: Severity) -> Lint {
@@ -122,9 +181,9 @@ impl Finding {
             code: self.code.as_str().to_owned(),
             message: self.message,
             witness: self.witness,
-            other: self.other.map(|(resource, field)| Site {
-                resource: resource.to_string(),
-                field,
+            other: self.other.map(|other| Site {
+                resource: other.resource.to_string(),
+                field: other.field,
             }),
         }
     }
@@ -154,6 +213,19 @@ impl Lint {
         }
     }
 
+    /// The same without what would tell of `other` more than that it is there.
+    pub fn without_other(self) -> Self {
+        let rule = LintRule::ALL
+            .into_iter()
+            .find(|rule| rule.code().as_str() == self.code);
+        Self {
+            message: rule.map_or(self.message, concealed),
+            witness: None,
+            other: None,
+            ..self
+        }
+    }
+
     /// By what they are sorted.
     pub(super) fn place(&self) -> impl Ord + use<'_> {
         (
@@ -180,6 +252,14 @@ impl Severity {
             LintSeverity::Error => Some(Self::Error),
         }
     }
+}
+
+/// What is said to those who may not read the resource that has to do with it.
+fn concealed(rule: LintRule) -> String {
+    format!(
+        "{} The other resource is one that this token may not read.",
+        rule.summary()
+    )
 }
 
 fn with_request(message: String, witness: Option<&Witness>) -> String {

@@ -1,22 +1,30 @@
 //! What is there for nothing.
 
-use sluice_intent::{Kind, LintRule};
+use sluice_intent::{Kind, LintRule, ResourceId};
 
 use super::Finding;
 use crate::compile::World;
 
 /// What nothing refers to, and Gateways without routes.
 pub(super) fn look(world: &World) -> Vec<Finding> {
-    let unused = world.idle().into_iter().map(|id| {
-        let message = "nothing refers to it: delete it, or name it where it is meant to be used";
-        Finding::new(LintRule::Unused, &id, "", message)
-    });
-    let gateways = world
-        .of_kind(Kind::Gateway, None)
-        .map(|intent| &intent.resource.id);
-    let empty = gateways.filter(|id| !world.has_routes(id)).map(|id| {
-        let message = "no route attaches to it, so every request is answered 404: attach one, or delete it";
-        Finding::new(LintRule::NoRoutes, id, "", message)
-    });
-    unused.chain(empty).collect()
+    let gateways = world.of_kind(Kind::Gateway, None);
+    let empty = gateways.filter_map(|intent| of(world, &intent.resource.id));
+    world.idle().iter().map(unused).chain(empty).collect()
+}
+
+/// What is said of one resource.
+pub(super) fn of(world: &World, id: &ResourceId) -> Option<Finding> {
+    match id.kind {
+        Kind::Gateway if world.get(id).is_some() && !world.has_routes(id) => {
+            let message =
+                "no route attaches to it, so every request is answered 404: attach one, or delete it";
+            Some(Finding::new(LintRule::NoRoutes, id, "", message))
+        }
+        _ => world.is_idle(id).then(|| unused(id)),
+    }
+}
+
+fn unused(id: &ResourceId) -> Finding {
+    let message = "nothing refers to it: delete it, or name it where it is meant to be used";
+    Finding::new(LintRule::Unused, id, "", message)
 }

@@ -6,6 +6,7 @@
 //! say. A file has one idea of what to look for. Looking at everything costs what everything costs ([`lint_world`]);
 //! a write is judged by what it touches ([`judge`]).
 
+mod around;
 mod change;
 mod claims;
 mod finding;
@@ -26,7 +27,7 @@ use sluice_model::{HistoryId, Revision, Violation};
 
 use crate::compile::{Action, Change, Changed, DanglingRefs, World};
 
-pub use change::judge;
+pub use change::{Author, judge};
 pub use finding::{Lint, Severity, Site};
 
 use finding::Finding;

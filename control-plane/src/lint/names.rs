@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sluice_intent::{LintRule, Resource, ResourceId, Spec};
 use sluice_tls::Leaf;
 
-use super::Finding;
+use super::finding::{Finding, Spot};
 use crate::compile::{Attached, World};
 
 /// What the certificates of listeners are valid for, read once for all their routes.
@@ -49,13 +49,18 @@ pub(super) fn look(world: &World, resource: &Resource, certificates: &mut Certif
                 || "spec.hostnames".to_owned(),
                 |at| format!("spec.hostnames[{at}]"),
             );
-            let gateway = (attached.gateway.clone(), listener_field(world, &attached));
+            let gateway = Spot {
+                resource: attached.gateway.clone(),
+                field: listener_field(world, &attached),
+                about: attached.listener.name.to_string(),
+            };
             let message = format!(
                 "no certificate of listener {} of {} is valid for {name}: clients will refuse the connection; \
                  add one to its certificateRefs",
                 attached.listener.name, attached.gateway
             );
-            found.push(Finding::new(LintRule::Uncovered, &resource.id, field, message).beside(gateway));
+            let finding = Finding::new(LintRule::Uncovered, &resource.id, field, message);
+            found.push(finding.about(name).beside(gateway));
         }
     }
     found

@@ -13,7 +13,7 @@ pub(super) fn severity(world: &World, finding: &Finding) -> LintSeverity {
     let theirs = finding
         .other
         .as_ref()
-        .and_then(|(other, _)| named(world, &other.namespace, finding.rule));
+        .and_then(|other| named(world, &other.resource.namespace, finding.rule));
     theirs.map_or(own, |theirs| own.max(theirs))
 }
 

@@ -1,5 +1,6 @@
 //! Splits that sum to nothing: all their requests are answered 500.
 
+use serde::Serialize;
 use sluice_core::claims::request_for;
 use sluice_core::diff::Witness;
 use sluice_intent::{BackendRef, Filter, HttpRouteSpec, LintRule, Resource, ResourceId, Rule, Spec};
@@ -20,7 +21,7 @@ pub(super) fn look(world: &World, resource: &Resource) -> Vec<Finding> {
                 let message = empty(&rule.backend_refs)?;
                 let field = format!("spec.rules[{at}].backendRefs");
                 let finding = Finding::new(LintRule::EmptySplit, id, field, message);
-                Some(finding.with(request(world, id, at)))
+                Some(finding.about(written(&rule.matches)).with(request(world, id, at)))
             });
             found.chain(without_rules(world, id, spec)).collect()
         }
@@ -30,12 +31,19 @@ pub(super) fn look(world: &World, resource: &Resource) -> Vec<Finding> {
             let found = served.filter_map(|(at, variant)| {
                 let message = empty(&variant.backend_refs)?;
                 let field = format!("spec.variants[{at}].backendRefs");
-                Some(Finding::new(LintRule::EmptySplit, id, field, message))
+                let finding = Finding::new(LintRule::EmptySplit, id, field, message);
+                Some(finding.about(variant.name.to_string()))
             });
             found.collect()
         }
         _ => Vec::new(),
     }
+}
+
+/// What something is in its manifest, to tell whether another is the same.
+pub(super) fn written(one: &impl Serialize) -> String {
+    // Text and numbers: there is nothing in it that JSON cannot hold.
+    serde_json::to_string(one).unwrap_or_default()
 }
 
 /// A route without rules has one that takes every request and goes nowhere.

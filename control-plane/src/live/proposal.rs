@@ -42,7 +42,11 @@ impl Proposal {
     ) -> Result<Self, WriteError> {
         let before = before.at(clock::since_1970());
         let changed = Self::changed(&before, request)?;
-        let changed = lint::judge(&before, changed, request.heeds_lint());
+        let author = lint::Author {
+            may_be_refused: request.heeds_lint(),
+            sees: &|id| request.scope.may_ask(id),
+        };
+        let changed = lint::judge(&before, changed, author);
         let mut changed = changed.map_err(WriteError::Refused)?;
         changed.warnings.extend(request.wish.warnings(&before));
         Ok(Self {

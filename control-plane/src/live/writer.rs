@@ -299,10 +299,14 @@ async fn check(
     request: &WriteRequest,
 ) -> Result<Prepared, WriteError> {
     let dangling = request.dangling();
-    let heeds_lint = request.heeds_lint();
+    let (heeds_lint, scope) = (request.heeds_lint(), request.scope.clone());
     let compiled = tokio::task::spawn_blocking(move || {
         let changed = world.change(changes, revision, dangling)?;
-        let changed = lint::judge(&world, changed, heeds_lint)?;
+        let author = lint::Author {
+            may_be_refused: heeds_lint,
+            sees: &|id| scope.may_ask(id),
+        };
+        let changed = lint::judge(&world, changed, author)?;
         let stored = to_store(&changed);
         Ok(Prepared { changed, stored })
     });

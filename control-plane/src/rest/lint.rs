@@ -15,7 +15,6 @@ use crate::clock;
 use crate::compile::DanglingRefs;
 use crate::lint::{Report, lint_changed, lint_world};
 use crate::live::Proposal;
-use crate::store::Verb;
 
 /// The parameters of the linter.
 #[derive(Debug)]
@@ -66,6 +65,11 @@ pub(super) async fn lint(call: Call<LintQuery, Option<Manifests>>) -> Result<Ans
     // It only fails to run when the runtime goes down.
     let mut report: Report = looked.await.map_err(|_| Problem::Closing)??;
     report.items.retain(|item| may_see(&caller, &item.resource));
+    let told = report.items.into_iter().map(|item| match &item.other {
+        Some(other) if !may_see(&caller, &other.resource) => item.without_other(),
+        _ => item,
+    });
+    report.items = told.collect();
     Ok(report.into())
 }
 
@@ -80,7 +84,5 @@ fn may_see(caller: &Caller, resource: &str) -> bool {
         // What does not build is everybody's business.
         return true;
     };
-    [Verb::Get, Verb::Plan]
-        .into_iter()
-        .any(|verb| caller.scope.allows_to(verb, &id))
+    caller.scope.may_ask(&id)
 }

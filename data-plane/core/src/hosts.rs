@@ -73,6 +73,26 @@ impl<T: Clone> Hosts<T> {
             .chain(self.any.as_ref().map(|_| Hostname::Any))
     }
 
+    /// Values whose hostname lies beneath `hostname`, in no order: under a wildcard what ends like it, and for
+    /// others nothing. Looks at all names.
+    pub(crate) fn beneath<'a>(&'a self, hostname: &Hostname) -> impl Iterator<Item = &'a T> {
+        let suffix = match hostname {
+            Hostname::Wildcard(suffix) => Some(&**suffix),
+            Hostname::Exact(_) | Hostname::Any => None,
+        };
+        let is_below = move |name: &str| {
+            suffix.is_some_and(|suffix| name.len() > suffix.len() && name.ends_with(suffix))
+        };
+        let all = [&self.exact, &self.wildcard].into_iter().flatten();
+        all.filter(move |(name, _)| is_below(name))
+            .map(|(_, value)| value)
+    }
+
+    /// How many hostnames there are.
+    pub(crate) fn len(&self) -> usize {
+        self.exact.len() + self.wildcard.len() + usize::from(self.any.is_some())
+    }
+
     /// The value of [`Hostname::Any`] itself.
     pub(crate) fn any(&self) -> Option<&T> {
         self.any.as_ref()

@@ -55,7 +55,7 @@ pub use host::{Host, HostError, normalize_host};
 pub use mirror::MirrorTarget;
 pub use news::{Fares, HealthNews};
 pub use normalize::{PathError, normalize_path};
-pub use reach::{Cause, Reach, Taken, Unreached, reach};
+pub use reach::{Cause, Reach, Taken, Unreached, reach, reach_of};
 pub use registry::{Idx, Registry};
 pub use request::{RequestView, Unmet};
 pub use resources::{Difference, Entry, ResourceSet, Step};

@@ -4,6 +4,8 @@
 //! host of its own, at the place in the order that it has, and one without rules. Each match that takes any
 //! request at all then is a class of requests that are answered with its redirect; the others take none.
 
+mod few;
+
 use prost::Message as _;
 use sluice_model::{Code, HistoryId, Key, Kind, Match, PathMatch, Revision, Violation};
 use sluice_proto::v1;
@@ -11,6 +13,8 @@ use sluice_proto::v1;
 use crate::claims::{Claim, Lack, Limits, Sampler, address, places};
 use crate::diff::{Bounds, Diff, Verdict, Witness, diff};
 use crate::{CompiledRule, Difference, Entry, ResourceSet, Snapshot};
+
+pub use few::reach_of;
 
 /// Places between two rules of a route for the matches of the first.
 const STRIDE: u32 = 4_096;
@@ -68,6 +72,16 @@ struct Marked {
     wanted: v1::Match,
 }
 
+impl Marked {
+    fn claim(&self) -> Claim {
+        Claim {
+            rule: self.rule.clone(),
+            rule_index: self.index as usize,
+            match_index: self.match_index,
+        }
+    }
+}
+
 /// The matches of `snapshot` that no request reaches. Costs what everything costs.
 ///
 /// # Errors
@@ -81,37 +95,40 @@ pub fn reach(snapshot: &Snapshot) -> Result<Reach, Vec<Violation>> {
             _ => {}
         }
     }
-    let mut full = bare.clone();
-    for (number, mark) in marks.iter().enumerate() {
-        full.push(marked(number, mark)?);
-    }
     let bounds = Bounds {
         classes: usize::MAX,
         places: 1,
         ..Bounds::default()
     };
-    let found = diff(&table(bare)?, &table(full)?, &bounds);
-    let is_proven = found.coverage.unproven_count == 0 && found.classes.len() == found.class_count;
-    let mut reached = vec![false; marks.len()];
-    for number in reached_by(&found) {
-        if let Some(reached) = reached.get_mut(number) {
-            *reached = true;
-        }
-    }
+    let (reached, is_proven) = reached(bare, &marks, &bounds)?;
     let mut sampler = Sampler::new(Limits::TABLE.states);
     let missed = marks.iter().zip(reached).filter(|(_, reached)| !reached);
     let unreached = missed.filter_map(|(mark, _)| {
-        let claim = Claim {
-            rule: mark.rule.clone(),
-            rule_index: mark.index as usize,
-            match_index: mark.match_index,
-        };
+        let claim = mark.claim();
         let cause = cause(snapshot, &claim, &mut sampler)?;
         Some(Unreached { claim, cause })
     });
     let mut unreached: Vec<_> = unreached.collect();
     unreached.sort_by(|one, other| one.claim.cmp(&other.claim));
     Ok(Reach { unreached, is_proven })
+}
+
+/// Which of `marks` some request reaches, where `bare` is what they stand on, and whether that is certain of the
+/// others.
+fn reached(bare: Vec<Entry>, marks: &[Marked], bounds: &Bounds) -> Result<(Vec<bool>, bool), Vec<Violation>> {
+    let mut full = bare.clone();
+    for (number, mark) in marks.iter().enumerate() {
+        full.push(marked(number, mark)?);
+    }
+    let found = diff(&table(bare)?, &table(full)?, bounds);
+    let mut reached = vec![false; marks.len()];
+    for number in reached_by(&found) {
+        if let Some(reached) = reached.get_mut(number) {
+            *reached = true;
+        }
+    }
+    let is_proven = found.coverage.unproven_count == 0 && found.classes.len() == found.class_count;
+    Ok((reached, is_proven))
 }
 
 /// Whether requests can come to the rule at all: its route is attached to something.

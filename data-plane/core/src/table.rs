@@ -12,6 +12,9 @@ use crate::{
     trie::PathTable,
 };
 
+/// Hostnames that are looked at for what one candidate costs.
+const NAMES: usize = 16;
+
 /// The routes of every listener. Cloning costs nothing; what a change does not touch is shared.
 #[derive(Clone)]
 pub(crate) struct RouteTable {
@@ -154,6 +157,38 @@ impl RouteTable {
     /// The paths that stand under exactly this hostname of a listener.
     pub(crate) fn paths(&self, listener: &Key, hostname: &Hostname) -> Option<&PathTable> {
         self.listeners.get(listener)?.hosts.get(hostname)
+    }
+
+    /// The paths under `hostname` of a listener, and under hostnames beneath it. `left` is how much may be looked
+    /// at, in candidates of a path; what was is taken off.
+    pub(crate) fn beneath<'a>(
+        &'a self,
+        listener: &Key,
+        hostname: &Hostname,
+        left: &mut usize,
+    ) -> Vec<&'a PathTable> {
+        let Some(table) = self.listeners.get(listener) else {
+            return Vec::new();
+        };
+        let mut found: Vec<&PathTable> = table.hosts.get(hostname).into_iter().collect();
+        if matches!(hostname, Hostname::Wildcard(_)) {
+            let names = table.hosts.len() / NAMES;
+            match left.checked_sub(names) {
+                Some(rest) => {
+                    *left = rest;
+                    found.extend(table.hosts.beneath(hostname));
+                }
+                None => *left = 0,
+            }
+        }
+        found
+    }
+
+    /// The other listeners of the port of `listener`.
+    pub(crate) fn beside<'a>(&'a self, listener: &'a Listener) -> impl Iterator<Item = &'a Key> {
+        let port = self.ports.get(&listener.port).into_iter();
+        let keys = port.flat_map(|port| port.hosts.values());
+        keys.filter(|key| **key != listener.key)
     }
 
     /// Hostnames that matter on `port`: its listeners', and those of routes attached to them.

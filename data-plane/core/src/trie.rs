@@ -119,6 +119,35 @@ impl PathTable {
         list.into_iter().flat_map(Candidates::iter)
     }
 
+    /// Candidates of `path` and of paths below it; of an expression all there are. `left` is how many nodes and
+    /// candidates may be looked at; those that were are taken off.
+    pub(crate) fn below<'a>(&'a self, path: &PathMatch, left: &mut usize) -> Vec<&'a Candidate> {
+        let mut found = Vec::new();
+        match place(path) {
+            Place::Regex => {
+                self.root.offer(0, left, &mut found);
+                self.regex.offer(0, left, &mut found);
+            }
+            Place::Node(slot, elements) => {
+                let mut elements = elements.into_iter().flatten();
+                match (
+                    elements.try_fold(&*self.root, |node, element| node.child(element)),
+                    slot,
+                ) {
+                    (Some(node), Slot::Exact) => node.exact.offer(0, left, &mut found),
+                    (Some(node), Slot::Prefix) => node.offer(0, left, &mut found),
+                    (None, _) => {}
+                }
+            }
+        }
+        found.into_iter().map(|(_, candidate)| candidate).collect()
+    }
+
+    /// The candidates of expressions, best first.
+    pub(crate) fn expressions(&self) -> impl Iterator<Item = &Candidate> {
+        self.regex.iter()
+    }
+
     /// Every candidate for `path`, best path first; those of expressions as `on_path` says.
     pub(crate) fn contenders<'a>(
         &'a self,

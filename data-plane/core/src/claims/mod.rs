@@ -5,6 +5,7 @@
 //! everybody expects; it is said only where the winner is of another namespace than who would get the
 //! requests without it. Whatever is found has a request that both ask for.
 
+mod near;
 mod pairs;
 mod relation;
 mod sample;
@@ -15,6 +16,8 @@ use sluice_model::{Hostname, Key};
 
 use crate::{CompiledRule, Snapshot, candidate::Candidate, diff::Witness};
 
+pub use near::{Moved, Near, moved, near};
+pub(crate) use pairs::REQUEST;
 use pairs::Search;
 pub(crate) use sample::{Lack, Sampler, address};
 
@@ -82,7 +85,8 @@ pub struct Clash {
 /// What was found.
 #[derive(Clone, Debug, Default)]
 pub struct Clashes {
-    /// As many as the bound says; two rules once for each way in which they meet.
+    /// As many as the bound says; two rules once for each way in which they meet, and where only some rules are
+    /// asked for, two matches.
     pub found: Vec<Clash>,
     /// How many more there are.
     pub omitted: usize,
@@ -95,7 +99,7 @@ pub struct Clashes {
 /// How much is looked at and kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Comparisons of two matches; those of two expressions count as a hundred.
+    /// Comparisons of two matches; those of two expressions count as a hundred, a request as twenty.
     pub work: u64,
     /// Clashes.
     pub found: usize,
@@ -119,7 +123,7 @@ impl Limits {
 }
 
 /// Rules that claim the same requests: all, or with `of` those of which one at least is among them. Who captures
-/// from one of them is then not sought among the others.
+/// from one of them is then not sought among the others: see [`near`] and [`captures`].
 ///
 /// Costs the claims that stand at the same places, in pairs, and for each claim those along its path;
 /// [`Limits::work`] at most.
@@ -132,6 +136,14 @@ pub fn clashes(snapshot: &Snapshot, of: Option<&BTreeSet<Key>>, limits: &Limits)
         }
         None => snapshot.rules().for_each(|rule| search.rule(rule)),
     }
+    search.finish()
+}
+
+/// From whom of other namespaces the rules of `by` take requests; [`Limits::work`] at most.
+pub fn captures(snapshot: &Snapshot, by: &BTreeSet<Key>, limits: &Limits) -> Clashes {
+    let mut search = Search::new(snapshot, Some(by), limits);
+    let rules = by.iter().filter_map(|key| snapshot.rules.get(key));
+    rules.for_each(|rule| search.captures(rule));
     search.finish()
 }
 

@@ -9,7 +9,7 @@ use sluice_model::{Hostname, Key, Match, PathMatch, ValueMatch};
 
 use super::relation::{Relation, relation};
 use super::sample::Address;
-use super::{Claim, Clash, Clashes, Limits, Meeting, Reason, Sampler, address, places};
+use super::{Claim, Clash, Clashes, Lack, Limits, Meeting, Reason, Sampler, address, places};
 use crate::{
     CompiledRule, Snapshot,
     candidate::Candidate,
@@ -19,6 +19,8 @@ use crate::{
 
 /// What comparing two matches with expressions costs, in comparisons of plain ones.
 const EXPRESSIONS: u64 = 100;
+/// What it costs to make a request and to see who takes it.
+pub(crate) const REQUEST: u64 = 20;
 
 /// The state of one search.
 pub(super) struct Search<'a> {
@@ -29,12 +31,15 @@ pub(super) struct Search<'a> {
     left: u64,
     /// Clashes that are kept.
     limit: usize,
-    /// Winner and loser.
-    known: HashSet<(Meeting, Key, Key), FixedState>,
+    /// Winner and loser: their rules, and where only some rules are asked for also their matches.
+    known: HashSet<(Meeting, Side, Side), FixedState>,
     /// By rule, match and listener; whole outcomes would be too large to keep.
     outcomes: HashMap<(usize, usize, usize), u64, FixedState>,
     clashes: Clashes,
 }
+
+/// A rule, and its match where that is told apart.
+type Side = (Key, Option<usize>);
 
 /// A hostname of a listener, and what stands under it.
 struct Place<'a> {
@@ -67,6 +72,18 @@ impl<'a> Search<'a> {
 
     /// Looks at all that `rule` claims.
     pub(super) fn rule(&mut self, rule: &'a Arc<CompiledRule>) {
+        self.claims(rule, |search, place, own| {
+            search.mates(place, own);
+            search.capture(place, own);
+        });
+    }
+
+    /// Looks only at whom `rule` takes requests from.
+    pub(super) fn captures(&mut self, rule: &'a Arc<CompiledRule>) {
+        self.claims(rule, Self::capture);
+    }
+
+    fn claims(&mut self, rule: &'a Arc<CompiledRule>, look: impl Fn(&mut Self, &Place<'a>, &Candidate)) {
         for (listener, hostname) in places(rule) {
             let Some(paths) = self.snapshot.table.paths(listener, hostname) else {
                 continue;
@@ -86,8 +103,7 @@ impl<'a> Search<'a> {
                     rule: Arc::clone(rule),
                     at,
                 };
-                self.mates(&place, &own);
-                self.capture(&place, &own);
+                look(self, &place, &own);
             }
         }
     }
@@ -143,15 +159,20 @@ impl<'a> Search<'a> {
             Relation::Crosses if reason == Reason::Order => return,
             Relation::Crosses if self.outcome(place, winner) == self.outcome(place, loser) => return,
             Relation::Crosses => Meeting::Crossed,
-            Relation::Within | Relation::Unknown => return,
+            Relation::Within => return,
+            Relation::Unknown => {
+                self.clashes.is_complete = false;
+                return;
+            }
         };
         if self.clashes.found.len() == self.limit && !has_expressions(first) && !has_expressions(second) {
             self.clashes.omitted += 1;
             return;
         }
         // Expressions that both sides have may still exclude each other.
-        if let Ok(witness) = self.sampler.request(&place.address, &[first, second]) {
-            self.note(meeting, (winner, loser), reason, witness);
+        match self.sampler.request(&place.address, &[first, second]) {
+            Ok(witness) => self.note(meeting, (winner, loser), reason, witness),
+            Err(lack) => self.clashes.is_complete &= lack != Lack::Unknown,
         }
     }
 
@@ -172,12 +193,16 @@ impl<'a> Search<'a> {
 
     /// Finds out from whom of another namespace a claim takes requests.
     fn capture(&mut self, place: &Place<'a>, own: &Candidate) {
-        if !self.afford(1) {
+        if !self.afford(REQUEST) {
             return;
         }
         let most = usize::try_from(self.left).unwrap_or(usize::MAX);
-        let Ok(witness) = self.sampler.request(&place.address, &[own.conditions()]) else {
-            return;
+        let witness = match self.sampler.request(&place.address, &[own.conditions()]) {
+            Ok(witness) => witness,
+            Err(lack) => {
+                self.clashes.is_complete &= lack != Lack::Unknown;
+                return;
+            }
         };
         let (port, host) = (witness.port, witness.host.as_str());
         let Some((_, tables)) = self.snapshot.table.tables(port, host) else {
@@ -228,9 +253,10 @@ impl<'a> Search<'a> {
         reason: Reason,
         witness: Witness,
     ) {
+        let is_close = self.of.is_some();
         let keys = |meeting| {
-            let [winner, loser] = [winner, loser].map(|one| one.rule.rule.key.clone());
-            (meeting, winner, loser)
+            let side = |one: &Candidate| (one.rule.rule.key.clone(), is_close.then_some(one.at));
+            (meeting, side(winner), side(loser))
         };
         // What is told in a stronger way is not told again.
         let stronger = [Meeting::Same, Meeting::Covered, Meeting::Crossed];
@@ -252,7 +278,7 @@ impl<'a> Search<'a> {
     }
 }
 
-fn namespace(candidate: &Candidate) -> &str {
+pub(super) fn namespace(candidate: &Candidate) -> &str {
     candidate.rule.rule.key.segment(0)
 }
 

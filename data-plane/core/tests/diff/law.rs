@@ -5,9 +5,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use proptest::prelude::*;
 use sluice_core::{
     Cause, Matched, RequestView, Snapshot,
-    claims::{Claim, Limits, Meeting, clashes},
+    claims::{Claim, Limits, Meeting, clashes, moved, near},
     diff::{Bounds, Diff, Facet, Outcome, changes, diff, outcome},
-    reach,
+    reach, reach_of,
 };
 use sluice_model::{Match, PathMatch};
 
@@ -126,6 +126,29 @@ proptest! {
             if let Cause::Taken(taken) = &one.cause {
                 prop_assert!(taken.by != one.claim, "{:?}", one);
             }
+        }
+    }
+
+    #[test]
+    fn few_are_unreached_where_all_are_looked_at_and_only_what_is_near_a_change_becomes_so((before, after) in change()) {
+        let (old, new) = snapshots(&before, &after, false);
+        let missed = |snapshot: &Snapshot| {
+            let found = reach(snapshot).unwrap();
+            (found.unreached.into_iter().map(|one| one.claim).collect::<BTreeSet<_>>(), found.is_proven)
+        };
+        let [(were, was_proven), (are, is_proven)] = [&old, &new].map(missed);
+        prop_assume!(was_proven && is_proven);
+        let all: BTreeSet<_> = new.rules().map(|rule| rule.rule.key.clone()).collect();
+        let few = reach_of(&new, &all, &Limits::TABLE).unwrap();
+        prop_assert!(few.is_proven);
+        let few: BTreeSet<_> = few.unreached.into_iter().map(|one| one.claim).collect();
+        prop_assert_eq!(&few, &are);
+        let moved = moved(&old, &new);
+        let near = near(&old, &new, &moved, 100_000);
+        prop_assert!(near.is_complete);
+        for claim in are.difference(&were) {
+            let is_near = moved.came.contains(&claim.rule) || near.losers.contains(&claim.rule);
+            prop_assert!(is_near, "{:?} of {:?}", claim, (&moved, &near));
         }
     }
 
