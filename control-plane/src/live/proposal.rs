@@ -62,9 +62,10 @@ impl Proposal {
     /// Everything else that would keep the write from being made.
     pub fn changed(before: &World, request: &WriteRequest) -> Result<Changed, WriteError> {
         let revision = Revision(before.revision().0 + 1);
-        let changes = request.wish.changes(before, revision)?;
+        let (changes, left_out) = request.changes(before, revision)?;
         let changed = before.change(changes, revision, request.dangling());
-        let changed = changed.map_err(WriteError::Refused)?;
+        let mut changed = changed.map_err(WriteError::Refused)?;
+        WriteRequest::count(left_out, &mut changed);
         request.permit(&changed.actions)?;
         Ok(changed)
     }

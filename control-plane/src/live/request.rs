@@ -7,7 +7,7 @@ use sluice_intent::{Kind, LabelSelector, Resource, ResourceId, merge_patch};
 use sluice_model::{Code, CommitId, Revision, Violation};
 
 use super::written::WriteError;
-use crate::compile::{Action, Change, DanglingRefs, Intent, World};
+use crate::compile::{Action, Change, Changed, DanglingRefs, Intent, World};
 use crate::store::{Scope, Verb};
 
 /// A write before it is made.
@@ -101,6 +101,45 @@ impl Precondition {
 }
 
 impl WriteRequest {
+    /// The changes that it asks for, and the Secrets among them that are left out. Of a write that is not made,
+    /// whoever may not read a Secret learns nothing about what it holds: it is judged as it is, whatever they say
+    /// that it should be, and counts as changed.
+    pub(super) fn changes(
+        &self,
+        world: &World,
+        revision: Revision,
+    ) -> Result<(Vec<Change>, Vec<ResourceId>), WriteError> {
+        let mut changes = self.wish.changes(world, revision)?;
+        let mut left_out = Vec::new();
+        if self.dry_run {
+            changes.retain(|change| {
+                let Change::Put(resource) = change else {
+                    return true;
+                };
+                let id = &resource.id;
+                let is_guess = id.kind == Kind::Secret
+                    && world.get(id).is_some()
+                    && !self.scope.allows_to(Verb::Get, id);
+                if is_guess {
+                    left_out.push(id.clone());
+                }
+                !is_guess
+            });
+        }
+        Ok((changes, left_out))
+    }
+
+    /// Has Secrets that were left out count as changed, and says so.
+    pub(super) fn count(left_out: Vec<ResourceId>, changed: &mut Changed) {
+        for id in left_out {
+            let message = "what it holds is neither compared nor checked, for this token may not read it";
+            changed
+                .warnings
+                .push(Violation::new(id.to_string(), "", Code::Unjudged, message));
+            changed.actions.push((id, Action::Updated));
+        }
+    }
+
     /// Whether whoever asks may do all that would change.
     pub(super) fn permit(&self, actions: &[(ResourceId, Action)]) -> Result<(), WriteError> {
         let needed = |(id, action): &(ResourceId, Action)| {

@@ -135,10 +135,11 @@ impl Writer {
         while Instant::now() < give_up {
             let world = self.world().at(clock::since_1970());
             let revision = Revision(world.revision().0 + 1);
-            let changes = request.wish.changes(&world, revision)?;
+            let (changes, left_out) = request.changes(&world, revision)?;
             let began = Instant::now();
             let mut prepared = check(world.clone(), changes, revision, request).await?;
             let compiling = began.elapsed();
+            WriteRequest::count(left_out, &mut prepared.changed);
             request.permit(&prepared.changed.actions)?;
             if prepared.has_secrets() && !self.store.can_seal() {
                 return Err(StoreError::NoKey.into());

@@ -16,6 +16,7 @@ use sluice_intent::{Format, Kind, Namespace, Resource, parse_within};
 use sluice_model::Code;
 
 use super::admission::{Admission, Room};
+use super::objects;
 use super::problem::{INPUT, Problem};
 
 /// Longest body of an apply, in bytes: some 10,000 routes and more.
@@ -282,7 +283,7 @@ fn json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
             "must be an object",
         ));
     }
-    serde_json::from_slice(bytes).map_err(|error| {
+    objects::read(bytes).map_err(|error| {
         let code = match error.classify() {
             serde_json::error::Category::Data => Code::Invalid,
             _ => Code::Malformed,

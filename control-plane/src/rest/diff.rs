@@ -123,6 +123,8 @@ fn differ(
     let may_see = scope.allows_to(Verb::Get, id);
     let is_hidden = !may_see || (id.kind == Kind::Secret && before == after);
     let before = before.filter(|_| may_see);
+    // Of a Secret that was left out it would be what is live.
+    let after = after.filter(|_| may_see || id.kind != Kind::Secret || action == Action::Created);
     let size = |one: &Option<Value>| one.as_ref().map_or(0, |value| value.to_string().len());
     let size = size(&before) + size(&after);
     let is_cut = size > *left;

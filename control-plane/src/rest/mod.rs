@@ -25,6 +25,7 @@ mod lint;
 mod list;
 mod manifest;
 mod metrics;
+mod objects;
 mod openapi;
 mod operation;
 mod plan;

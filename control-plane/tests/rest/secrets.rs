@@ -1,6 +1,7 @@
 //! Secrets: written, merged, compared, and never read back.
 
-use http::Method;
+use axum::body::Body;
+use http::{Method, Request};
 use serde_json::{Value, json};
 use sluice_control::store::{KeyRing, Revision};
 
@@ -190,4 +191,40 @@ async fn without_an_envelope_key_a_secret_is_refused_with_the_way_to_make_one() 
     }
     assert_eq!(server.apply(&[backend("b", 1)]).await, 1);
     assert_eq!(server.store.head().await.unwrap().revision, Revision(1));
+}
+
+#[tokio::test]
+async fn who_may_plan_and_not_read_a_secret_is_not_told_whether_a_guess_is_right() {
+    let server = Server::start().await;
+    let held = secret(&json!({"password": "correct horse battery staple"}));
+    server.apply(&[held.clone(), backend("b", 1)]).await;
+    let token = json!({"name": "ci", "grants": [
+        {"verbs": ["plan"]},
+        {"verbs": ["get"], "kinds": ["Backend"]},
+    ]});
+    let made = server.post("/v1/tokens", &token).await;
+    let bearer = format!("Bearer {}", made.json["token"].as_str().unwrap());
+    let ask = async |path: &str, manifest: &Value| {
+        let request = Request::post(path)
+            .header("authorization", &bearer)
+            .header("content-type", "application/json");
+        let answer = server
+            .raw(request.body(Body::from(manifest.to_string())).unwrap())
+            .await;
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        answer.json
+    };
+    let wrong = secret(&json!({"password": "correct horse battery stable", "more": "x"}));
+    for path in ["/v1/plan", "/v1/diff", "/v1/lint", "/v1/apply?dryRun=true"] {
+        let [right, wrong] = [ask(path, &held).await, ask(path, &wrong).await];
+        assert_eq!(right, wrong, "{path}");
+    }
+    let planned = ask("/v1/plan", &held).await;
+    assert_eq!(planned["changes"][0]["action"], "updated");
+    assert_eq!(planned["warnings"][0]["code"], "unjudged");
+    let compared = ask("/v1/diff", &wrong).await;
+    assert!(!compared.to_string().contains("more"), "{compared}");
+    // Who may read it is told as before; fingerprints say as much.
+    let own = server.post("/v1/plan", &held).await;
+    assert_eq!(own.json["changes"][0]["action"], "unchanged");
 }

@@ -9,7 +9,8 @@ use sluice_proto::v1;
 
 pub(crate) const HISTORY: HistoryId = HistoryId([7; 16]);
 pub(crate) const PORT: u16 = 80;
-const HOST: &str = "shop.example.com";
+/// Of all routes.
+pub(crate) const HOST: &str = "shop.example.com";
 
 /// Who the routes send to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
