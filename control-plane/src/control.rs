@@ -30,6 +30,9 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How long a proxy may take to move after it was told to.
 const MOVE: Duration = Duration::from_secs(1);
 
+/// How long requests that proxies sampled are kept, unless something else is asked for.
+pub const KEEP_SAMPLES: Duration = Duration::from_secs(24 * 3600);
+
 /// Streams of proxies at a time, unless something else is asked for.
 pub const MAX_STREAMS: usize = 20_000;
 
@@ -53,6 +56,8 @@ pub struct Config {
     pub certificate_lifetime: Duration,
     /// Streams of proxies at a time.
     pub max_streams: usize,
+    /// For how long requests that proxies sampled are kept.
+    pub keep_samples: Duration,
     /// Secret of a token that is to be accepted. Without one, a store without tokens gets a new one.
     pub token: Option<String>,
 }
@@ -153,6 +158,7 @@ impl Control {
             started: clock::wall(),
         };
         let fleet = Arc::new(Fleet::new(replica));
+        fleet.samples().hash_with(store.sample_key(clock::wall()).await?);
         if store.is_shared() {
             let exchange = Exchange::begin(Arc::clone(&fleet), store.clone()).await?;
             tasks.spawn(shutdown.clone().run_until_cancelled_owned(exchange.run()));
@@ -163,6 +169,13 @@ impl Control {
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(keeper.run()));
         let leader = fleet::lead(store.clone(), term);
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(leader));
+        // Not cut short: what was heard last is written when it ends.
+        tasks.spawn(fleet::keep_samples(
+            Arc::clone(&fleet),
+            store.clone(),
+            config.keep_samples,
+            shutdown.clone(),
+        ));
         let views = live.clone().keep_views(fleet.views());
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(views));
 

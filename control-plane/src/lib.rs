@@ -15,7 +15,7 @@ pub mod rest;
 pub mod store;
 pub mod trust;
 
-pub use control::{Config, Control, MAX_STREAMS, Running, StartError};
+pub use control::{Config, Control, KEEP_SAMPLES, MAX_STREAMS, Running, StartError};
 pub use descriptors::raise_descriptor_limit;
 pub use live::TICKET_ROTATION;
 pub use sluice_core::{Tally, TallyBounds};

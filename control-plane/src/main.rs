@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use serde_json::json;
 use sluice_control::{
-    CERTIFICATE_LIFETIME, Config, Control, MAX_STREAMS, Running, TICKET_ROTATION, discovery,
+    CERTIFICATE_LIFETIME, Config, Control, KEEP_SAMPLES, MAX_STREAMS, Running, TICKET_ROTATION, discovery,
     raise_descriptor_limit,
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -57,6 +57,11 @@ struct Options {
     /// Streams of proxies at a time; each takes a file descriptor
     #[arg(long, default_value_t = MAX_STREAMS, value_name = "NUMBER")]
     max_streams: usize,
+    /// For how long requests that proxies sample (`sluice-proxy --sample-requests`) are kept, in hours; of all
+    /// control planes 32 MiB at most
+    #[arg(long, default_value_t = KEEP_SAMPLES.as_secs() / HOUR, value_name = "HOURS",
+          value_parser = clap::value_parser!(u64).range(1..=30 * 24))]
+    keep_samples: u64,
     /// Secret of a token that is accepted from the start; stored as a hash
     #[arg(long, env = "SLUICE_TOKEN", hide_env_values = true, value_name = "SECRET")]
     token: Option<String>,
@@ -105,6 +110,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
         },
         certificate_lifetime: Duration::from_secs(options.certificate_lifetime),
         max_streams: options.max_streams,
+        keep_samples: Duration::from_secs(options.keep_samples * HOUR),
         token: options.token.filter(|secret| !secret.is_empty()),
     };
     let running = tokio::select! {

@@ -33,6 +33,7 @@ fn config() -> Config {
         discovery: discovery::Config::default(),
         certificate_lifetime: CERTIFICATE_LIFETIME,
         max_streams: sluice_control::MAX_STREAMS,
+        keep_samples: sluice_control::KEEP_SAMPLES,
         token: None,
     }
 }

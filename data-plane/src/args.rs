@@ -2,14 +2,15 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    num::NonZeroUsize,
+    num::{NonZeroU16, NonZeroUsize},
     path::PathBuf,
     thread::available_parallelism,
     time::Duration,
 };
 
 use clap::Parser;
-use sluice_proxy::{Config, Format, MemoryLimit, PortMapping, Sink, Timeouts};
+use http::HeaderName;
+use sluice_proxy::{Config, Format, MemoryLimit, PortMapping, Sampling, SamplingError, Sink, Timeouts};
 
 /// Serves the newest snapshot that a Sluice control plane sends.
 #[derive(Debug, Parser)]
@@ -66,7 +67,38 @@ pub(crate) struct Args {
     #[arg(long)]
     provenance: bool,
     #[command(flatten)]
+    sampling: SamplingArgs,
+    #[command(flatten)]
     timeouts: TimeoutArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Samples of requests, for `sluice replay`")]
+struct SamplingArgs {
+    /// Keeps what decides where a request goes (method, host, path) of at most N requests of a worker in
+    /// a second, each as likely as any other, and tells the control plane; 1,000 at most; without it nothing is
+    /// kept
+    #[arg(long, value_name = "N")]
+    sample_requests: Option<NonZeroU16>,
+    /// Keeps this header, too; of Authorization, Proxy-Authorization and Cookie a hash; may be repeated, up to
+    /// 32 headers
+    #[arg(long, value_name = "HEADER", requires = "sample_requests")]
+    sample_header: Vec<HeaderName>,
+    /// Keeps a hash of this header: rules that spell a value out can be judged, expressions not; may be
+    /// repeated
+    #[arg(long, value_name = "HEADER", requires = "sample_requests")]
+    sample_hashed_header: Vec<HeaderName>,
+    /// Keeps queries, too, as they are
+    #[arg(long, requires = "sample_requests")]
+    sample_query: bool,
+}
+
+impl SamplingArgs {
+    fn sampling(&self) -> Result<Option<Sampling>, SamplingError> {
+        let (plain, hashed) = (&self.sample_header, &self.sample_hashed_header);
+        let sampling = |requests| Sampling::new(requests, plain, hashed, self.sample_query);
+        self.sample_requests.map(sampling).transpose()
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -94,13 +126,16 @@ fn connections_for(descriptors: usize, workers: usize) -> usize {
 
 impl Args {
     /// The settings of the proxy; `descriptors` is how many files it may open.
-    pub(crate) fn into_config(self, descriptors: usize) -> Config {
+    ///
+    /// # Errors
+    /// More samples of requests than can be kept.
+    pub(crate) fn into_config(self, descriptors: usize) -> Result<Config, SamplingError> {
         let workers = self
             .workers
             .or_else(|| available_parallelism().ok())
             .unwrap_or(NonZeroUsize::MIN);
         let room = connections_for(descriptors, workers.get());
-        Config {
+        Ok(Config {
             labels: self.label.into_iter().collect(),
             control: self.control,
             state_dir: self.state_dir,
@@ -115,9 +150,10 @@ impl Args {
             access_log: self.access_log,
             access_log_format: self.access_log_format,
             provenance: self.provenance,
+            sampling: self.sampling.sampling()?,
             timeouts: self.timeouts.into(),
             ..Config::new(self.id)
-        }
+        })
     }
 }
 
@@ -155,11 +191,29 @@ mod tests {
         let line = "sluice-proxy --control a:1,b:2 --id edge-1 --label zone=a --port-map 80=0 \
                     --access-log off --drain-timeout 5 --workers 2";
         let config = Args::parse_from(line.split_whitespace()).into_config(1_048_576);
+        let config = config.unwrap();
         assert_eq!(config.control, ["a:1", "b:2"]);
         assert_eq!(config.labels["zone"], "a");
         assert_eq!((config.port_map.bound(80), config.access_log), (0, Sink::Off));
         assert_eq!(config.timeouts.drain, Duration::from_secs(5));
         assert_eq!(config.max_connections, 65_536);
         assert_eq!(connections_for(1024, 2), 224);
+        assert_eq!(config.sampling, None);
+    }
+
+    #[test]
+    fn requests_are_sampled_as_far_as_it_is_asked_for_and_there_is_room() {
+        let sampling = |options: &str| {
+            let line = format!("sluice-proxy --control a:1 --id edge-1 {options}");
+            let args = Args::try_parse_from(line.split_whitespace());
+            args.map(|args| args.into_config(1_024).map(|config| config.sampling))
+        };
+        let asked = sampling("--sample-requests 5 --sample-header x-beta --sample-hashed-header x-user");
+        assert!(asked.unwrap().unwrap().is_some());
+        assert!(sampling("--sample-header x-beta").is_err());
+        assert_eq!(
+            sampling("--sample-requests 1001").unwrap(),
+            Err(SamplingError::Requests)
+        );
     }
 }

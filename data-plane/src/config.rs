@@ -13,6 +13,7 @@ use std::{
 use crate::{
     access_log::{Format, Sink},
     memory::MemoryLimit,
+    sampling::Sampling,
 };
 
 /// Settings of one proxy.
@@ -48,6 +49,8 @@ pub struct Config {
     pub access_log_format: Format,
     /// Whether responses say which revision, route and variant they come from.
     pub provenance: bool,
+    /// What is kept of requests, for replays; nothing when absent.
+    pub sampling: Option<Sampling>,
     /// How long things may take.
     pub timeouts: Timeouts,
 }
@@ -71,6 +74,7 @@ impl Config {
             access_log: Sink::Off,
             access_log_format: Format::Json,
             provenance: false,
+            sampling: None,
             timeouts: Timeouts::default(),
         }
     }

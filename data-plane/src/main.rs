@@ -5,7 +5,8 @@ mod args;
 use std::io::Write as _;
 
 use anyhow::Context as _;
-use clap::Parser as _;
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
 use sluice_proxy::{Proxy, raise_descriptor_limit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -22,7 +23,12 @@ async fn main() -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .init();
 
-    let config = args.into_config(raise_descriptor_limit());
+    let config = args
+        .into_config(raise_descriptor_limit())
+        .unwrap_or_else(|error| {
+            let mut command = args::Args::command();
+            command.error(ErrorKind::InvalidValue, error).exit()
+        });
     let mut stop = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;

@@ -109,6 +109,7 @@ impl Proxy {
                 provenance: config.provenance,
                 max_connections: config.max_connections as u64,
             },
+            sampling: config.sampling.clone().map(Arc::new),
             overload: Arc::clone(&overload),
             signers: known,
         };

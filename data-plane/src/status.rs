@@ -1,6 +1,6 @@
 //! What a proxy is doing, as everybody but its requests may see it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use sluice_model::{HistoryId, Key, Position, Violation};
 
@@ -35,7 +35,7 @@ pub struct BoundListener {
 }
 
 /// A stream to a control plane that has said welcome.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ControlLink {
     /// The address it was reached at.
     pub address: String,
@@ -43,6 +43,17 @@ pub struct ControlLink {
     pub telling: u64,
     /// How often it wants reports.
     pub report_interval: Duration,
+    /// What it wants values in samples to be hashed with.
+    pub sample_key: Option<[u8; 32]>,
+}
+
+impl fmt::Debug for ControlLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ControlLink")
+            .field("address", &self.address)
+            .field("telling", &self.telling)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Status {

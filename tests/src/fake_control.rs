@@ -78,6 +78,7 @@ impl FakeControl {
             control_id: "fake".to_owned(),
             bundle: None,
             reconnect_spread_ms: 0,
+            sample_key: Vec::new(),
         };
         stream.say(control_message::Body::Welcome(welcome)).await?;
         Ok(stream)

@@ -86,6 +86,11 @@ pub(crate) enum Failure {
         /// Where and why not.
         source: serde_json::Error,
     },
+    /// There is nothing to replay.
+    #[error(
+        "no requests were sampled: start proxies with `sluice-proxy --sample-requests N`, or name a log with --log"
+    )]
+    NoSamples,
     /// Standard output does not take what was to be printed.
     #[error("standard output: {0}")]
     Output(io::Error),

@@ -66,6 +66,11 @@ impl World {
         }
     }
 
+    /// What is left of a view where only these selectors are told apart.
+    pub fn existing(&self, key: &ViewKey) -> ViewKey {
+        key.among(|selector| self.addressing.has(selector))
+    }
+
     /// Whether proxies have the same views here as in `other`: the selectors are the same.
     pub fn has_selectors_of(&self, other: &Self) -> bool {
         self.addressing.selectors().eq(other.addressing.selectors())
@@ -119,7 +124,7 @@ impl World {
     /// # Errors
     /// What the snapshot refuses.
     pub fn snapshot_of(&self, key: &ViewKey) -> Result<Snapshot, Vec<Violation>> {
-        let key = key.among(|selector| self.addressing.has(selector));
+        let key = self.existing(key);
         match self.view(&key) {
             Some(known) => Ok(known.clone()),
             None => self.fork(&key),

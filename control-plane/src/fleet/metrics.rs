@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::registry::Fleet;
+use super::samples::{Lost, Samples};
 use super::status::{FleetSummary, ProxyStatus};
 use super::telemetry::Rooms;
 use crate::clock;
@@ -104,6 +105,7 @@ impl Collector for FleetCollector {
             gauge(&mut encoder, name, help, &[(&[], value)])?;
         }
         reports(&mut encoder, &census.rooms)?;
+        samples(&mut encoder, self.fleet.samples())?;
         whereabouts(&mut encoder, &census.replicas)?;
         traffic(&mut encoder, &census.traffic)
     }
@@ -134,6 +136,17 @@ fn reports(encoder: &mut DescriptorEncoder<'_>, rooms: &Rooms) -> fmt::Result {
     let mut metric = encoder.encode_descriptor("sluice_fleet_report_overflows", help, None, kind)?;
     for (of, room) in rooms {
         ConstCounter::new(room.refused()).encode(metric.encode_family(&[("of", of)])?)?;
+    }
+    Ok(())
+}
+
+/// What was not kept of what proxies sampled.
+fn samples(encoder: &mut DescriptorEncoder<'_>, samples: &Samples) -> fmt::Result {
+    let kind = ConstCounter::new(0u64).metric_type();
+    let help = "Kinds of sampled requests that were not kept";
+    let mut metric = encoder.encode_descriptor("sluice_fleet_samples_lost", help, None, kind)?;
+    for (why, name) in Lost::ALL {
+        ConstCounter::new(samples.lost(why)).encode(metric.encode_family(&[("why", name)])?)?;
     }
     Ok(())
 }

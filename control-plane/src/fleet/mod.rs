@@ -32,6 +32,7 @@ mod receipt;
 mod refusal;
 mod registry;
 mod room;
+mod samples;
 mod server;
 mod service;
 #[cfg(test)]
@@ -53,6 +54,8 @@ pub use leader::lead;
 pub use metrics::FleetCollector;
 pub use receipt::{AppliedMs, Quorum, QuorumError, Receipt, Refusal};
 pub use registry::{Fleet, JoinError};
+pub(crate) use samples::keep_samples;
+pub use samples::{Group as SampleGroup, Kinds as SampleKinds, Members as SampleMembers, Samples};
 pub(crate) use server::{FleetServer, Threads};
 pub use service::FleetService;
 pub use status::{FleetSummary, ProxyStatus, ProxyStatusError};

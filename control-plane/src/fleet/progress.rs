@@ -112,14 +112,21 @@ impl Fleet {
     }
 
     /// What the proxy on `stream` saw in the last second.
-    pub(super) fn reported(&self, stream: StreamId, report: v1::Report) {
+    pub(super) fn reported(&self, stream: StreamId, mut report: v1::Report) {
+        let samples = report.samples.take();
         let mut known = self.lock();
-        if known.find(stream).is_none() {
+        let Some((id, member)) = known.find(stream) else {
             return;
-        }
+        };
+        let sampled = samples.map(|samples| (id.to_owned(), member.view.clone(), samples));
         known.traffic.add(&report.traffic);
         if let Some((_, member)) = known.find(stream) {
             member.telemetry.fold(report);
+        }
+        let fleet = known.members.len();
+        drop(known);
+        if let Some((proxy, view, samples)) = sampled {
+            self.samples().fold(&proxy, &view, fleet, samples);
         }
     }
 }

@@ -24,6 +24,7 @@ use super::metrics::Traffic;
 use super::parts::Unsaid;
 use super::peers::Peers;
 use super::refusal::{Lexicon, Refused};
+use super::samples::Samples;
 use super::telemetry::{Rooms, Telemetry};
 use super::timing::Timings;
 use crate::clock;
@@ -101,6 +102,7 @@ pub struct Fleet {
     changed: watch::Sender<()>,
     /// The views of proxies that count, but the one of no selector.
     views: watch::Sender<BTreeSet<ViewKey>>,
+    samples: Samples,
 }
 
 #[derive(Debug)]
@@ -148,7 +150,13 @@ impl Fleet {
             }),
             changed,
             views: watch::Sender::default(),
+            samples: Samples::default(),
         }
+    }
+
+    /// Requests that its proxies sampled.
+    pub fn samples(&self) -> &Samples {
+        &self.samples
     }
 
     /// The control plane whose proxies these are.

@@ -346,6 +346,7 @@ impl Stream {
 
     fn welcome(&mut self) -> v1::Welcome {
         self.told = self.standing.borrow_and_update().clone();
+        let key = self.common.fleet.samples().key();
         v1::Welcome {
             history: self.published.borrow().version.history.0.to_vec(),
             wire_version: sluice_proto::WIRE_VERSION,
@@ -353,6 +354,7 @@ impl Stream {
             control_id: self.common.fleet.replica().id.clone(),
             bundle: self.told.as_ref().map(|standing| standing.bundle().clone()),
             reconnect_spread_ms: self.common.fleet.reconnect_spread_ms(),
+            sample_key: key.map(|key| key.expose().to_vec()).unwrap_or_default(),
         }
     }
 

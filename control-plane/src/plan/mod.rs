@@ -4,6 +4,7 @@
 //! that routes live requests ([`sluice_core::diff`]), so what is predicted is what happens.
 
 mod replay;
+mod samples;
 pub(crate) mod schema;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use sluice_tls::Signer;
 use tokio::time::Instant;
 
 pub use replay::{Feed, Malformed, TrafficReplay, replay};
+pub use samples::{Sampled, SampledTraffic, ViewTraffic, replay_samples};
 
 use crate::compile::{ViewKey, World};
 use crate::fleet::push_bytes;

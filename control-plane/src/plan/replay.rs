@@ -6,7 +6,7 @@ use sluice_core::diff::replay::{Replay, ReplayBounds, Replayed, Sample};
 use sluice_intent::Labels;
 use sluice_model::Violation;
 
-use super::{schema, selectors};
+use super::{SampledTraffic, schema, selectors};
 use crate::live::Proposal;
 
 /// Classes that are told; the numbers are of all.
@@ -22,10 +22,15 @@ pub struct TrafficReplay {
     pub base: u64,
     /// The revision that it would be.
     pub revision: u64,
-    /// The proxy selectors that the labels asked for match now.
-    pub selectors: Vec<String>,
+    /// The proxy selectors that the labels asked for match now; absent for samples, which are of all views.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selectors: Option<Vec<String>>,
     /// Those that they would match.
-    pub selectors_after: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selectors_after: Option<Vec<String>>,
+    /// Of samples that proxies made: where they come from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sampled: Option<SampledTraffic>,
     /// What would become of the requests.
     #[schemars(with = "schema::Traffic")]
     pub traffic: Replayed,
@@ -48,8 +53,8 @@ pub struct Malformed {
 /// Takes requests, one kind after the other.
 #[derive(Debug)]
 pub struct Feed<'a> {
-    replay: Replay<'a>,
-    malformed: Malformed,
+    pub(super) replay: Replay<'a>,
+    pub(super) malformed: Malformed,
 }
 
 impl Feed<'_> {
@@ -60,9 +65,27 @@ impl Feed<'_> {
 
     /// Counts `weight` requests that cannot be read; `why` says what they are.
     pub fn malformed(&mut self, weight: u64, why: impl FnOnce() -> String) {
-        self.malformed.requests += weight;
-        if self.malformed.examples.len() < MAX_MALFORMED {
-            self.malformed.examples.push(why());
+        let Malformed { requests, examples } = &mut self.malformed;
+        *requests = requests.saturating_add(weight);
+        if examples.len() < MAX_MALFORMED {
+            examples.push(why());
+        }
+    }
+}
+
+impl TrafficReplay {
+    /// What `traffic` says of `proposal`.
+    pub(super) fn of(proposal: &Proposal, mut traffic: Replayed, malformed: Malformed) -> Self {
+        traffic.classes.truncate(MAX_CLASSES);
+        Self {
+            base: proposal.before.revision().0,
+            revision: proposal.changed.world.revision().0,
+            selectors: None,
+            selectors_after: None,
+            sampled: None,
+            traffic,
+            malformed,
+            warnings: proposal.changed.warnings.clone(),
         }
     }
 }
@@ -85,16 +108,10 @@ pub fn replay(
         malformed: Malformed::default(),
     };
     feed(&mut fed);
-    let Feed { replay, malformed } = fed;
-    let mut traffic = replay.finish();
-    traffic.classes.truncate(MAX_CLASSES);
+    let told = TrafficReplay::of(proposal, fed.replay.finish(), fed.malformed);
     Ok(TrafficReplay {
-        base: worlds[0].revision().0,
-        revision: worlds[1].revision().0,
-        selectors: selectors(&keys[0]),
-        selectors_after: selectors(&keys[1]),
-        traffic,
-        malformed,
-        warnings: proposal.changed.warnings.clone(),
+        selectors: Some(selectors(&keys[0])),
+        selectors_after: Some(selectors(&keys[1])),
+        ..told
     })
 }

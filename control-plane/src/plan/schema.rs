@@ -134,7 +134,7 @@ fn not_judged() -> Schema {
             "requests": {"type": "integer"},
             "hidden": {
                 "type": "object",
-                "description": "By the header of which only a hash is known, while an expression asks for its value.",
+                "description": "By the header of which only a hash is known, while an expression asks for its value, or not even that.",
                 "additionalProperties": {"type": "integer"}
             },
             "beyond": {"type": "integer", "description": "Past the bound of 10,000 classes."}

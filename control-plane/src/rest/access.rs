@@ -56,6 +56,9 @@ pub(super) enum Forbidden {
     /// It shows what becomes of requests, whoever's rules they meet.
     #[error("the token does not allow to make debug tokens")]
     Debug,
+    /// It shows requests of clients, whoever's rules they meet.
+    #[error("the token does not allow to replay what proxies sampled")]
+    Samples,
     /// The resource is not one of those that the token may see.
     #[error("the token does not allow to {0} {1} in namespace `{2}`")]
     Verb(Verb, Kind, Namespace),
@@ -103,6 +106,15 @@ impl Caller {
         match self.scope.has(Verb::Debug) {
             true => Ok(()),
             false => Err(Forbidden::Debug),
+        }
+    }
+
+    /// # Errors
+    /// Unless the token may see what proxies sampled.
+    pub(super) fn must_read_samples(&self) -> Result<(), Forbidden> {
+        match self.scope.has(Verb::Samples) {
+            true => Ok(()),
+            false => Err(Forbidden::Samples),
         }
     }
 

@@ -39,6 +39,7 @@ mod replay;
 mod request_id;
 mod resource;
 mod revisions;
+mod sampled;
 mod secret;
 mod serve;
 mod table;

@@ -110,14 +110,19 @@ impl Asked {
     }
 }
 
+/// The labels of each proxy.
+pub(super) fn labels_of_fleet(api: &Api, published: &Published) -> Vec<Labels> {
+    let proxies = api.fleet.proxies(published, Instant::now());
+    let labels = proxies.iter().map(|proxy| &proxy.labels);
+    labels
+        .map(|labels| readable(labels.iter().map(|(name, value)| (&**name, &**value))))
+        .collect()
+}
+
 /// Parses the manifests, judges them, and says what would happen.
 pub(super) async fn plan(call: Call<PlanQuery, Manifests>) -> Result<Answer<Json<Plan>>, Problem> {
     let (api, asked) = Asked::read(call).await?;
-    let proxies = api.fleet.proxies(&asked.published, Instant::now());
-    let labels = proxies.iter().map(|proxy| &proxy.labels);
-    let labels: Vec<Labels> = labels
-        .map(|labels| readable(labels.iter().map(|(name, value)| (&**name, &**value))))
-        .collect();
+    let labels = labels_of_fleet(&api, &asked.published);
     let standing = api.trust.standing();
     let plan = asked.judge(move |proposal| {
         let signer = standing.as_ref().map(|standing| standing.signer());

@@ -11,7 +11,7 @@ use super::content::Json;
 use super::operation::Call;
 use super::problem::{INPUT, Missing, Problem};
 use crate::clock;
-use crate::store::{Grant, Scope, Token, TokenHash, UnixMillis, Verb};
+use crate::store::{Grant, Scope, Token, TokenHash, UnixMillis};
 
 /// What secrets begin with, so that scanners know one when they see it.
 const PREFIX: &str = "sluice_";
@@ -156,9 +156,10 @@ fn wrong(grants: &[Grant]) -> Option<(String, String)> {
         return Some(("grants".to_owned(), message));
     }
     grants.iter().enumerate().find_map(|(index, grant)| {
-        if grant.verbs.contains(&Verb::Debug) && (grant.kinds.is_some() || grant.namespaces.is_some()) {
-            let message = "`debug` is of no kinds and namespaces: it needs a grant without them";
-            return Some((format!("grants[{index}].verbs"), message.to_owned()));
+        let lone = grant.verbs.iter().find(|verb| verb.is_of_no_kind());
+        if let Some(verb) = lone.filter(|_| grant.kinds.is_some() || grant.namespaces.is_some()) {
+            let message = format!("`{verb}` is of no kinds and namespaces: it needs a grant without them");
+            return Some((format!("grants[{index}].verbs"), message));
         }
         let lengths = [
             ("verbs", Some(grant.verbs.len())),

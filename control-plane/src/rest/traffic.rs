@@ -38,23 +38,29 @@ pub(super) struct Traffic<'a> {
     #[expect(dead_code, reason = "read before the rest, see `ManifestsOf`")]
     manifests: Cow<'a, str>,
     /// Kinds of requests, at most 250,000.
-    #[serde(borrow, deserialize_with = "keys")]
+    #[serde(borrow, default, deserialize_with = "keys")]
     keys: Vec<Key<'a>>,
+    /// Instead of `keys`: the requests that proxies sampled so lately, such as `24h`, each on what its proxy
+    /// has. It takes the verb `samples`.
+    #[expect(dead_code, reason = "read before the rest, see `ManifestsOf`")]
+    since: Option<String>,
     /// Headers that `keys` would have if the requests had had them, besides those that they have; `*` is all.
     /// Others are taken as absent, and it is said of how many requests. At most 1,000.
     #[serde(default, deserialize_with = "recorded")]
     recorded: Vec<String>,
-    /// On proxies with these labels; without labels and `proxy`, on one that has none.
+    /// On proxies with these labels; without labels and `proxy`, on one that has none. Of samples, only those of
+    /// proxies that have the same; without, all.
     pub(super) labels: Option<BTreeMap<String, String>>,
     /// On this proxy, instead of `labels`.
     pub(super) proxy: Option<String>,
 }
 
-/// The manifests alone.
+/// The manifests, and what has to be looked up before the rest.
 #[derive(Debug, Deserialize)]
 pub(super) struct ManifestsOf<'a> {
     #[serde(borrow)]
     pub(super) manifests: Cow<'a, str>,
+    pub(super) since: Option<String>,
 }
 
 /// Requests that differ in nothing that is known.
@@ -122,6 +128,11 @@ impl Traffic<'_> {
         names.chain([Ok(HOST)]).collect::<Result<_, _>>().map(Some)
     }
 
+    /// Whether it says anything of requests.
+    pub(super) fn brings_requests(&self) -> bool {
+        !self.keys.is_empty() || !self.recorded.is_empty()
+    }
+
     /// Brings every kind of request.
     pub(super) fn feed(&self, recorded: Option<&[HeaderName]>, feed: &mut Feed<'_>) {
         let recorded = recorded.map_or(Recorded::Everything, Recorded::Only);
@@ -176,6 +187,7 @@ impl Key<'_> {
             },
             recorded,
             hidden: &[],
+            unknown: &[],
             has_query: true,
             weight: self.weight,
         });

@@ -25,6 +25,8 @@ pub enum Verb {
     Delete,
     /// To make debug tokens, with which proxies tell what becomes of requests. Of no kinds and namespaces.
     Debug,
+    /// To replay requests that proxies sampled, and to be shown some of them. Of no kinds and namespaces.
+    Samples,
 }
 
 impl Verb {
@@ -37,7 +39,13 @@ impl Verb {
             Self::Update => "update",
             Self::Delete => "delete",
             Self::Debug => "debug",
+            Self::Samples => "samples",
         }
+    }
+
+    /// Whether it is done to no resource, so that kinds and namespaces say nothing of it.
+    pub const fn is_of_no_kind(self) -> bool {
+        matches!(self, Self::Debug | Self::Samples)
     }
 }
 
@@ -177,7 +185,9 @@ mod tests {
         assert!(!allows(Verb::Delete, Kind::HTTPRoute, "shop"));
         assert!(!allows(Verb::Update, Kind::Backend, "shop"));
         assert!(!allows(Verb::Update, Kind::HTTPRoute, "default"));
-        assert!(!scope.has(Verb::Debug) && Scope::Everything.has(Verb::Debug));
+        for verb in [Verb::Debug, Verb::Samples] {
+            assert!(verb.is_of_no_kind() && !scope.has(verb) && Scope::Everything.has(verb));
+        }
         assert!(Scope::Everything.allows(Verb::Delete, Kind::Secret, &"x".parse().unwrap()));
         let nothing = Scope::of(Some(vec![]));
         assert!(!nothing.allows(Verb::Get, Kind::Backend, &"x".parse().unwrap()));

@@ -16,6 +16,7 @@ mod proxy;
 mod refusals;
 mod replay;
 mod resources;
+mod samples;
 mod secrets;
 mod server;
 mod tokens;

@@ -127,6 +127,9 @@ async fn a_replay_of_what_would_be_refused_is_refused_like_the_plan_of_it() {
     for (more, field) in [
         (json!({"recorded": ["a b"]}), "recorded[0]"),
         (json!({"labels": {}, "proxy": "edge-1"}), "labels"),
+        (json!({"since": "yesterday"}), "since"),
+        (json!({"since": "24h", "keys": [key("/", 1)]}), "since"),
+        (json!({"since": "24h", "recorded": ["x-a"]}), "since"),
     ] {
         let answer = replay(&server, &shop(), &[], more).await;
         assert_eq!(answer.status, 422, "{answer:?}");

@@ -59,6 +59,7 @@ impl Site {
             discovery: sluice_control::discovery::Config::default(),
             certificate_lifetime: CERTIFICATE_LIFETIME,
             max_streams: sluice_control::MAX_STREAMS,
+            keep_samples: sluice_control::KEEP_SAMPLES,
             token: None,
         };
         let control = Control::start(config).await.unwrap();

@@ -37,6 +37,7 @@ mod snapshot;
 mod table;
 mod tally;
 mod target;
+mod thin;
 mod trie;
 mod unit;
 mod update;
@@ -45,6 +46,7 @@ pub use backend::{BackendState, EndpointState};
 pub use backoff::Backoff;
 pub use candidate::CompiledRule;
 pub use choose::{Choice, Extras, Pick, Weights};
+pub use diff::replay::{sample_key_id, sampled_value};
 pub use experiment::VariantChoice;
 pub use explanation::{
     BackendPolicy, Chosen, Copied, CrossOrigin, Decision, ExplainBounds, Explanation, NearMiss,
@@ -63,4 +65,5 @@ pub use snapshot::Snapshot;
 pub use table::Matched;
 pub use tally::{Tally, TallyBounds, error_percent};
 pub use target::{ExperimentTarget, Target};
+pub use thin::{thin, thin_to};
 pub use update::{Update, position_from_wire, position_to_wire, statement, statement_of};

@@ -23,6 +23,8 @@ use crate::{
 /// Between two looks at the workers while nobody wants reports: sums must not wait on workers for
 /// long.
 const UNASKED: Duration = Duration::from_secs(1);
+/// Between two reports with samples: what is equal is added up meanwhile.
+const SAMPLES: Duration = Duration::from_secs(5);
 
 pub(super) struct Reporter {
     pub(super) clock: Clock,
@@ -40,6 +42,7 @@ impl Reporter {
         let mut health = HealthNews::default();
         let mut telling = 0;
         let mut last = Instant::now();
+        let mut sampled = Instant::now();
         let mut seen: Option<Arc<Generation>> = None;
         loop {
             let link = self.status.borrow().control.clone();
@@ -59,7 +62,11 @@ impl Reporter {
                 }
                 let traffic = self.sums.borrow_mut().report(last.elapsed());
                 last = Instant::now();
-                let report = with_health(traffic, &mut health, &snapshot, self.clock.now());
+                let mut report = with_health(traffic, &mut health, &snapshot, self.clock.now());
+                if let Some(key) = link.sample_key.filter(|_| sampled.elapsed() >= SAMPLES) {
+                    sampled = Instant::now();
+                    report.samples = self.sums.borrow_mut().take_samples(&key);
+                }
                 if has_news(&report) {
                     permit.send(report);
                 }
@@ -87,4 +94,5 @@ fn has_news(report: &v1::Report) -> bool {
         || !report.plain.is_empty()
         || !report.traffic.is_empty()
         || report.dropped_log_lines > 0
+        || report.samples.is_some()
 }

@@ -88,7 +88,8 @@ pub(crate) async fn run(control: Control) {
         reopen,
     } = control;
     let identity = identity(&config, &admin, instance);
-    let sums = Sums::new(RefCell::new(Totals::default()));
+    let sampling = config.sampling.clone().map(Arc::new);
+    let sums = Sums::new(RefCell::new(Totals::sampling(sampling)));
     let (collector, collecting) = Collector::new(fleet.clone(), deltas, Rc::clone(&sums));
     let (updates, to_build) = mpsc::channel(UPDATES);
     let (outcomes, built) = mpsc::channel(PENDING);

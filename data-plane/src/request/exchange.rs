@@ -172,6 +172,15 @@ impl Exchange {
         snapshot.route(self.connection.port.number, view)
     }
 
+    /// What decides where it goes may be kept, for replays; nothing of it is unless that is asked for.
+    #[inline]
+    pub(super) fn sampled(&self, view: &RequestView<'_>) {
+        let worker = self.worker();
+        if let Some(sampler) = &worker.sampler {
+            sampler.see(self.connection.port.number, view, &worker.random);
+        }
+    }
+
     /// The request belongs to `rule`, and to that variant.
     pub(super) fn routed(&mut self, rule: &CompiledRule, variant: Option<(usize, &str)>) {
         self.route = Some(self.worker().stats.route(rule, variant));

@@ -82,6 +82,7 @@ async fn stages(
         let connection = exchange.connection();
         admit::directed(connection, &snapshot, view.host, matched.as_ref())?;
         admit::seated(connection, &snapshot, view.host, matched.as_ref())?;
+        exchange.sampled(&view);
         let matched = matched.ok_or(Reason::NoRoute)?;
         let most = matched
             .rule

@@ -72,9 +72,10 @@ pub(super) enum Action {
     Build(Box<v1::Update>),
     /// Trust these from now on; without any, nothing is signed on this stream.
     Trust(Option<v1::Bundle>),
-    /// The control plane has said welcome, and wants reports that often.
+    /// The control plane has said welcome, and wants reports that often, with values in samples hashed so.
     Welcomed {
         report_interval: Duration,
+        sample_key: Option<[u8; 32]>,
     },
 }
 
@@ -208,7 +209,10 @@ impl Machine {
                 let report_interval = wanted.clamp(least, most);
                 vec![
                     Action::Trust(welcome.bundle),
-                    Action::Welcomed { report_interval },
+                    Action::Welcomed {
+                        report_interval,
+                        sample_key: welcome.sample_key.try_into().ok(),
+                    },
                 ]
             }
             (control_message::Body::Bundle(bundle), State::Talking) => vec![Action::Trust(Some(bundle))],

@@ -162,7 +162,10 @@ impl Task {
                 self.trust(bundle, &channels.credentials).await;
                 channels.signers.send_replace(self.verifiers.clone());
             }
-            Action::Welcomed { report_interval } => {
+            Action::Welcomed {
+                report_interval,
+                sample_key,
+            } => {
                 channels.credentials.welcomed();
                 self.telling += 1;
                 let (Link::Up { address, .. }, telling) = (&self.link, self.telling) else {
@@ -174,6 +177,7 @@ impl Task {
                     address,
                     telling,
                     report_interval,
+                    sample_key,
                 };
                 channels.status.send_modify(|status| status.control = Some(link));
             }

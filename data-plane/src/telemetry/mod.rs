@@ -17,7 +17,7 @@ pub(crate) use self::{
     sketch::Sketch,
     totals::Totals,
 };
-use crate::{request::Reason, tls::Handshakes};
+use crate::{request::Reason, sampling::Reservoir, tls::Handshakes};
 
 /// What traffic is counted by.
 #[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -172,4 +172,5 @@ pub(crate) struct Delta {
     pub(crate) traffic: Vec<(Arc<RouteLabel>, Traffic)>,
     pub(crate) counters: Counters,
     pub(crate) gauges: Gauges,
+    pub(crate) sampled: Reservoir,
 }

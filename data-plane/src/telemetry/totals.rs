@@ -7,6 +7,7 @@ use sluice_model::Key;
 use sluice_proto::v1;
 
 use super::{Counters, Delta, Gauges, RouteLabel, Traffic};
+use crate::sampling::{Gathered, Sampling};
 
 /// Everything counted since the proxy started. One entry per rule and variant that had traffic;
 /// those of rules that are gone are forgotten.
@@ -17,13 +18,31 @@ pub(crate) struct Totals {
     gauges: HashMap<usize, Gauges>,
     unreported: HashMap<Arc<RouteLabel>, Traffic>,
     reported_drops: u64,
+    /// Only when samples are asked for.
+    samples: Option<Gathered>,
 }
 
 impl Totals {
+    /// Nothing yet, and of samples what is asked for.
+    pub(crate) fn sampling(sampling: Option<Arc<Sampling>>) -> Self {
+        Self {
+            samples: sampling.map(Gathered::new),
+            ..Self::default()
+        }
+    }
+
+    /// The samples since the last call, with `key` for values that are hashed.
+    pub(crate) fn take_samples(&mut self, key: &[u8; 32]) -> Option<v1::Samples> {
+        self.samples.as_mut()?.take(key)
+    }
+
     /// Adds what a worker counted.
     pub(crate) fn add(&mut self, delta: Delta) {
         self.counters.merge(&delta.counters);
         self.gauges.insert(delta.worker, delta.gauges);
+        if let Some(samples) = &mut self.samples {
+            samples.add(delta.sampled);
+        }
         for (label, traffic) in delta.traffic {
             if label.rule.is_some() {
                 let unreported = self.unreported.entry(Arc::clone(&label)).or_default();
@@ -80,6 +99,7 @@ mod tests {
     use sluice_model::HistoryId;
 
     use super::*;
+    use crate::sampling::Reservoir;
 
     fn label(rule: &str) -> Arc<RouteLabel> {
         Arc::new(RouteLabel {
@@ -104,6 +124,7 @@ mod tests {
                 connections: 3,
                 ..Gauges::default()
             },
+            sampled: Reservoir::default(),
         }
     }
 

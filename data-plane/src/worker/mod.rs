@@ -46,6 +46,7 @@ use crate::{
     config::Timeouts,
     debug::DebugGate,
     live::View,
+    sampling::Sampler,
     upstream::Upstreams,
 };
 
@@ -59,6 +60,8 @@ pub(crate) struct Worker {
     pub(crate) stats: Stats,
     pub(crate) random: Random,
     pub(crate) log: Option<LogQueue>,
+    /// Only when samples are asked for.
+    pub(crate) sampler: Option<Sampler>,
     pub(crate) settings: Settings,
     /// Set while the process has no memory left for new work.
     pub(crate) overload: Arc<AtomicBool>,

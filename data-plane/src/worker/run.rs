@@ -28,6 +28,7 @@ use crate::{
     clock::Clock,
     debug::{DebugGate, Signers},
     live::{Generation, Live, View},
+    sampling::{Sampler, Sampling},
     telemetry::{Delta, Gauges},
     upstream::Upstreams,
 };
@@ -62,6 +63,7 @@ pub(crate) struct Shared {
     pub(crate) retired: mpsc::Sender<Arc<Generation>>,
     pub(crate) deltas: mpsc::Sender<Delta>,
     pub(crate) settings: Settings,
+    pub(crate) sampling: Option<Arc<Sampling>>,
     pub(crate) overload: Arc<AtomicBool>,
     pub(crate) signers: watch::Receiver<Signers>,
 }
@@ -168,6 +170,7 @@ impl Worker {
             stats: Stats::new(),
             random: Random::seeded(),
             log,
+            sampler: shared.sampling.map(Sampler::new),
             settings: shared.settings,
             overload: shared.overload,
             debug: DebugGate::new(shared.signers),
@@ -191,6 +194,7 @@ impl Worker {
             traffic,
             counters,
             gauges,
+            sampled: self.sampler.as_ref().map(Sampler::take).unwrap_or_default(),
         }
     }
 }

@@ -37,6 +37,7 @@ pub(crate) fn worker(site: &Site) -> Rc<Worker> {
         retired: retirement().0,
         deltas: mpsc::channel(1).0,
         settings,
+        sampling: None,
         overload: Arc::default(),
         signers: watch::channel(None).1,
     };

@@ -34,6 +34,7 @@ mod ports;
 mod postgres;
 mod python;
 mod rates;
+mod replay;
 mod replicas;
 mod restart;
 mod rollback;

@@ -12,6 +12,7 @@ mod proxies;
 mod records;
 mod replicas;
 mod restore;
+mod samples;
 mod sealed;
 mod trust;
 mod writes;

@@ -6,6 +6,7 @@ mod report;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use clap::error::ErrorKind;
@@ -19,7 +20,7 @@ use crate::command::explain::Label;
 use crate::command::proposal::Proposal;
 use crate::failure::Failure;
 use crate::log::{self, Defaults, Key, Log};
-use crate::options::{Format, Scope, wrong_usage};
+use crate::options::{Format, Scope, duration, wrong_usage};
 use crate::outcome::Outcome;
 use crate::print;
 use crate::source::Sources;
@@ -30,28 +31,33 @@ use reading::Reading;
 pub(crate) struct Options {
     #[command(flatten)]
     proposal: Proposal,
-    /// Access log with the requests, as often as needed; - for standard input
-    #[arg(long = "log", required = true, value_name = "FILE|-")]
+    /// Access log with the requests, as often as needed; - for standard input. Without one, the requests that
+    /// proxies sampled
+    #[arg(long = "log", value_name = "FILE|-")]
     logs: Vec<PathBuf>,
+    /// How far back samples go
+    #[arg(long, value_parser = duration, value_name = "TIME", default_value = "24h", conflicts_with = "logs")]
+    since: Duration,
     /// How its lines are written
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, requires = "logs")]
     format: log::Format,
     /// Host of lines that have none
-    #[arg(long, value_name = "HOST")]
+    #[arg(long, requires = "logs", value_name = "HOST")]
     host: Option<String>,
     /// The Gateway's port that they came in on; else the first that fits and where a rule takes them
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, requires = "logs", value_name = "PORT")]
     port: Option<u16>,
     /// Whether they came over TLS
-    #[arg(long, value_name = "http|https", value_parser = ["http", "https"])]
+    #[arg(long, requires = "logs", value_name = "http|https", value_parser = ["http", "https"])]
     scheme: Option<String>,
     /// Tell requests apart by the User-Agent that nginx and Envoy write, for rules that ask for it
-    #[arg(long)]
+    #[arg(long, requires = "logs")]
     user_agent: bool,
     /// A header that lines would have had if the request had had it, as often as needed; * for all
-    #[arg(long, value_name = "HEADER", value_parser = recorded)]
+    #[arg(long, requires = "logs", value_name = "HEADER", value_parser = recorded)]
     recorded: Vec<String>,
-    /// On proxies with this label, as often as needed; without any, on one that has none
+    /// On proxies with this label, as often as needed; without any, a log on one that has none, and samples each on
+    /// its own
     #[arg(long = "label", value_name = "NAME=VALUE", conflicts_with = "proxy")]
     labels: Vec<Label>,
     /// On this proxy
@@ -71,7 +77,11 @@ fn recorded(text: &str) -> Result<String, &'static str> {
 #[derive(Debug, Serialize)]
 struct Brought<'a> {
     manifests: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     keys: Vec<Counted>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
     recorded: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     labels: Option<BTreeMap<&'a str, &'a str>>,
@@ -87,15 +97,15 @@ struct Counted {
     weight: u64,
 }
 
-/// Prints what would become of the requests in the logs. Exit code 2 when no line can be read, and 1
-/// when no request can be judged.
+/// Prints what would become of the requests in the logs, or of those that proxies sampled. Exit code 2 when no line
+/// can be read, and 1 when nothing was sampled or no request can be judged.
 ///
 /// # Errors
 /// When a file cannot be read, or the control plane refuses the manifests or does not answer.
 pub(crate) async fn run(client: &Client, scope: &Scope, options: &Options) -> Result<Outcome, Failure> {
     let sources = options.proposal.read()?;
-    let log = read(options)?;
-    let told = told(&log);
+    let log = (!options.logs.is_empty()).then(|| read(options)).transpose()?;
+    let told = log.as_ref().map(told);
     let request = options
         .proposal
         .request(&["v1", "replay"])
@@ -103,7 +113,13 @@ pub(crate) async fn run(client: &Client, scope: &Scope, options: &Options) -> Re
         .json_text(body(&sources, log, options));
     let sent = client.send(request).await;
     let mut answer = sent.map_err(|failure| apply::in_files(failure, &sources, &scope.namespace))?;
-    answer["log"] = told;
+    match told {
+        Some(told) => answer["log"] = told,
+        None if answer.pointer("/traffic/requests").and_then(Value::as_u64) == Some(0) => {
+            return Err(Failure::NoSamples);
+        }
+        None => {}
+    }
     match scope.output {
         Format::Markdown => print::text(&markdown::of(&Reading::of(&answer)))?,
         other => print::result(other, &answer, |answer: &Value| {
@@ -150,9 +166,13 @@ fn told(log: &Log) -> Value {
     })
 }
 
-fn body(sources: &Sources, log: Log, options: &Options) -> Vec<u8> {
-    let keys = log.tally.into_kinds();
-    let keys = keys.map(|(key, weight)| Counted { key, weight }).collect();
+fn body(sources: &Sources, log: Option<Log>, options: &Options) -> Vec<u8> {
+    let since = log.is_none().then(|| {
+        let seconds = options.since.as_secs();
+        format!("{}h{}m{}s", seconds / 3600, seconds / 60 % 60, seconds % 60)
+    });
+    let kinds = log.into_iter().flat_map(|log| log.tally.into_kinds());
+    let keys = kinds.map(|(key, weight)| Counted { key, weight }).collect();
     let labels = options.labels.iter();
     let labels: BTreeMap<_, _> = labels
         .map(|label| (label.name.as_str(), label.value.as_str()))
@@ -160,6 +180,7 @@ fn body(sources: &Sources, log: Log, options: &Options) -> Vec<u8> {
     let brought = Brought {
         manifests: String::from_utf8_lossy(&sources.body()).into_owned(),
         keys,
+        since,
         recorded: &options.recorded,
         labels: (!labels.is_empty()).then_some(labels),
         proxy: options.proxy.as_deref(),

@@ -33,8 +33,8 @@ enum Action {
         #[arg(long, value_parser = duration, value_name = "TIME")]
         expires: Option<Duration>,
         /// What it may do, as `VERBS[:KINDS[:NAMESPACES]]` with commas, e.g. `get,plan` or
-        /// `create,update:HTTPRoute,Backend:shop`; may be repeated. Verbs are get, plan, create, update, delete
-        /// and debug. Without, it may do everything
+        /// `create,update:HTTPRoute,Backend:shop`; may be repeated. Verbs are get, plan, create, update,
+        /// delete, debug and samples. Without, it may do everything
         #[arg(long, value_name = "GRANT", value_parser = grant)]
         allow: Vec<Value>,
     },

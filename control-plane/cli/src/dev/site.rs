@@ -69,6 +69,7 @@ impl Site {
             ticket_rotation: sluice_control::TICKET_ROTATION,
             discovery: sluice_control::discovery::Config::default(),
             max_streams: sluice_control::MAX_STREAMS,
+            keep_samples: sluice_control::KEEP_SAMPLES,
             token: Some(token.clone()),
         };
         let control = Control::start(config).await.map_err(StartFailure::from)?;

@@ -24,6 +24,11 @@ const COMMANDS: &[(&str, &str, &str)] = &[
         r#"{"base": 1, "revision": 2, "changes": [], "views": []}"#,
         "plan --against x -f FILE",
     ),
+    (
+        "replay -f FILE",
+        r#"{"traffic": {"requests": 1, "judged": 1, "changed": 0}}"#,
+        "replay --since x -f FILE",
+    ),
     ("diff -f FILE", SAME, "diff --against x -f FILE"),
     ("export", r#"{"kind": "Backend"}"#, "export --force"),
     (

@@ -239,6 +239,50 @@ fn a_replay_of_a_log_of_which_no_line_can_be_read_is_2_with_the_reasons() -> io:
 }
 
 #[test]
+fn a_replay_without_samples_or_of_what_cannot_be_judged_is_1_and_options_of_logs_need_one() -> io::Result<()>
+{
+    let directory = tempfile::tempdir()?;
+    let manifest = directory.path().join("a.yaml");
+    std::fs::write(&manifest, "kind: Gateway\n")?;
+    let manifest = manifest.display().to_string();
+    let replay = |answer: &'static str, more: &[&str]| -> io::Result<(Option<i32>, String)> {
+        let server = control_plane((200, answer), "")?;
+        let output = sluice(server, &[&["replay", "-f", &manifest], more].concat())?;
+        let said = [output.stdout, output.stderr].concat();
+        Ok((output.status.code(), String::from_utf8_lossy(&said).into_owned()))
+    };
+    let (code, said) = replay(r#"{"traffic": {"requests": 0, "judged": 0}}"#, &[])?;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("no requests were sampled"), "{said}");
+    let unknown = r#"{"traffic": {"requests": 3, "judged": 0, "notJudged": {"requests": 3, "hidden": {"x-user": 3}}},
+        "sampled": {"fromMs": 1000, "toMs": 18001000, "views": [], "leftOut": 2, "unread": 1, "viewsOmitted": 0}}"#;
+    let (code, said) = replay(unknown, &["--since", "3h"])?;
+    assert_eq!(code, Some(1), "{said}");
+    for line in [
+        "No request could be judged.",
+        "Sampled by proxies in the last 5h, each standing for those like it: shares are estimates.",
+        "Not counted: 2 requests that were too long to be kept.",
+        "Not read: 1 kind of what is stored.",
+        "or not even that (x-user: 3)",
+    ] {
+        assert!(said.contains(line), "{said}");
+    }
+    for of_logs in [
+        "--host=a.x",
+        "--port=80",
+        "--scheme=http",
+        "--user-agent",
+        "--recorded=*",
+        "--format=json",
+    ] {
+        let (code, said) = replay(unknown, &[of_logs])?;
+        assert_eq!(code, Some(2), "{of_logs}: {said}");
+    }
+    assert_eq!(replay(unknown, &["--since=1h", "--log=-"])?.0, Some(2));
+    Ok(())
+}
+
+#[test]
 fn lint_of_what_is_live_asks_the_control_plane_and_rules_are_listed_without() {
     const FOUND: &str = r#"{"notes": [], "items": [{"severity": "warning", "resource": "Backend/default/x",
         "field": "", "code": "unused", "message": "nothing refers to it"}]}"#;

@@ -58,6 +58,7 @@ impl Made {
             request: self.view(),
             recorded: Recorded::Everything,
             hidden: &[],
+            unknown: &[],
             has_query: true,
             weight: self.weight,
         }
@@ -226,20 +227,22 @@ proptest! {
 
     #[test]
     fn what_is_judged_of_parts_of_a_request_is_so_of_all_of_it(
-        (before, after, made) in traffic(), is_hidden in any::<bool>(), has_query in any::<bool>(),
+        (before, after, made) in traffic(), known in 0..3_u8, has_query in any::<bool>(),
     ) {
         let (old, new) = snapshots(&before, &after);
         for one in &made {
             // What rules spell out is never hidden: whoever hides it is told.
             let is_spelt = one.headers.get(X_A).is_some_and(|value| value == "1" || value == "2");
-            let is_hidden = is_hidden && !is_spelt && one.headers.contains_key(X_A);
+            let (is_hidden, is_unknown) = (known == 1 && !is_spelt, known == 2);
+            let has_it = one.headers.contains_key(X_A);
             let mut part = one.clone();
             part.headers.remove(X_A);
             part.query = part.query.filter(|_| has_query);
             let hidden = [X_A];
             let sample = Sample {
                 recorded: Recorded::Only(&[X_B]),
-                hidden: if is_hidden { &hidden } else { &[] },
+                hidden: if is_hidden && has_it { &hidden } else { &[] },
+                unknown: if is_unknown && has_it { &hidden } else { &[] },
                 has_query,
                 ..part.sample()
             };
@@ -272,6 +275,7 @@ fn get(path: &str, port: Option<u16>) -> Sample<'_> {
         },
         recorded: Recorded::Everything,
         hidden: &[],
+        unknown: &[],
         has_query: true,
         weight: 1,
     }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::command::plan::outcome::{details, outcome, share, witness};
 use crate::manifest::Manifest;
+use crate::time;
 
 /// Classes that are shown; `-o json` has more.
 const MAX_CLASSES: usize = 25;
@@ -105,6 +106,9 @@ fn class(found: Manifest<'_>) -> Class {
 fn notes(answer: Manifest<'_>) -> Vec<String> {
     let mut notes = Vec::new();
     let count = |pointer: &str| number(answer, pointer);
+    if answer.0.get("sampled").is_some() {
+        sampled(answer, &mut notes);
+    }
     if let Some(sampled) = answer.0.pointer("/log/sampled").and_then(Value::as_u64) {
         let error = answer.0.pointer("/log/errorPercent").and_then(Value::as_f64);
         notes.push(format!(
@@ -136,7 +140,7 @@ fn notes(answer: Manifest<'_>) -> Vec<String> {
         let mut reasons = Vec::new();
         if !hidden.is_empty() {
             reasons.push(format!(
-                "an expression asks for a header of which only a hash is known ({hidden})"
+                "a rule asks for a header of which only a hash is known, or not even that ({hidden})"
             ));
         }
         if beyond > 0 {
@@ -167,6 +171,43 @@ fn notes(answer: Manifest<'_>) -> Vec<String> {
         ));
     }
     notes
+}
+
+/// What is to be said of samples.
+fn sampled(answer: Manifest<'_>, notes: &mut Vec<String>) {
+    let count = |pointer: &str| number(answer, pointer);
+    let age = time::age(count("/sampled/fromMs"), count("/sampled/toMs"));
+    notes.push(format!(
+        "Sampled by proxies in the last {age}, each standing for those like it: shares are estimates."
+    ));
+    let views: Vec<_> = answer.items("/sampled/views").collect();
+    for view in views.iter().filter(|_| views.len() > 1) {
+        let selectors = texts(*view, "/selectors").join("; ");
+        let name = if selectors.is_empty() {
+            "no selector"
+        } else {
+            &selectors
+        };
+        notes.push(format!(
+            "Proxies that match {name}: {} of {} change target.",
+            percent(*view, "/targetPercent"),
+            counted(number(*view, "/judged"), "request")
+        ));
+    }
+    if count("/sampled/viewsOmitted") > 0 {
+        let omitted = count("/sampled/viewsOmitted");
+        notes.push(format!(
+            "Not looked at: {omitted} further combinations of proxy selectors."
+        ));
+    }
+    if count("/sampled/leftOut") > 0 {
+        let requests = counted(count("/sampled/leftOut"), "request");
+        notes.push(format!("Not counted: {requests} that were too long to be kept."));
+    }
+    if count("/sampled/unread") > 0 {
+        let kinds = counted(count("/sampled/unread"), "kind");
+        notes.push(format!("Not read: {kinds} of what is stored."));
+    }
 }
 
 /// Counts by name: `x-beta 12, ? 3`, where `?` is the query.

@@ -64,7 +64,7 @@ mod tests {
              \n\
              Not counted: 1 request that no proxy would have routed: GET a.x /%zz: no escape\n\
              \n\
-             Not judged: 31 requests: an expression asks for a header of which only a hash is known (x-user: 31)\n\
+             Not judged: 31 requests: a rule asks for a header of which only a hash is known, or not even that (x-user: 31)\n\
              \n\
              Judged as if they had not had what rules on their path ask for and the log does not have: 2,001 requests (the query: 1, x-beta: 2,000)\n"
         );

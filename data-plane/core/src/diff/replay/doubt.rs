@@ -11,7 +11,7 @@ const QUERY: &str = "?";
 /// What is missing to be sure.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Doubt<'a> {
-    /// The value of this header, which an expression is for.
+    /// The value of this header, which an expression is for, or of which nothing is known.
     Hidden(&'a str),
     /// This header, or `?` for the query, was not looked at.
     Unrecorded(&'a str),
@@ -49,6 +49,10 @@ fn missing<'m>(wanted: &'m Match, sample: &Sample<'_>) -> Option<Doubt<'m>> {
     let (mut hidden, mut unrecorded) = (None, None);
     for header in &wanted.headers {
         if request.header_holds(header) {
+            continue;
+        }
+        if sample.unknown.contains(&header.name) {
+            hidden = hidden.or(Some(header.name.as_str()));
             continue;
         }
         match (&header.value, sample.hidden.contains(&header.name)) {

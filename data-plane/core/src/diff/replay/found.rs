@@ -73,8 +73,8 @@ pub struct Totals {
 pub struct NotJudged {
     /// All of them.
     pub requests: u64,
-    /// With a header of which only a hash is known, while an expression on their path is for its value; by
-    /// its name.
+    /// With a header of which only a hash is known, while an expression on their path is for its value, or of
+    /// which not even that is known; by its name.
     pub hidden: BTreeMap<String, u64>,
     /// Past the bound on classes.
     pub beyond: u64,
@@ -130,9 +130,9 @@ struct Group {
     examples: Vec<Example>,
 }
 
-/// Numbers and classes so far.
+/// Numbers and classes so far. Sums end at the largest number.
 #[derive(Debug)]
-pub(super) struct Found {
+pub struct Found {
     bounds: ReplayBounds,
     bytes: u64,
     replayed: Replayed,
@@ -143,7 +143,8 @@ pub(super) struct Found {
 }
 
 impl Found {
-    pub(super) fn new(bounds: ReplayBounds) -> Self {
+    /// Nothing yet.
+    pub fn new(bounds: ReplayBounds) -> Self {
         Self {
             bounds,
             bytes: bounds.bytes,
@@ -203,8 +204,8 @@ impl Found {
         let weight = sample.weight;
         match met {
             Met::Beyond => {
-                self.replayed.not_judged.requests += weight;
-                self.replayed.not_judged.beyond += weight;
+                more(&mut self.replayed.not_judged.requests, weight);
+                more(&mut self.replayed.not_judged.beyond, weight);
                 return;
             }
             Met::Same => {}
@@ -223,7 +224,7 @@ impl Found {
                 }
             }
         }
-        self.replayed.totals.judged += weight;
+        more(&mut self.replayed.totals.judged, weight);
     }
 
     fn change(&mut self, class: usize, weight: u64, moved: f64, seen: &Seen<'_, '_>) {
@@ -233,16 +234,16 @@ impl Found {
         let totals = &mut self.replayed.totals;
         let target = weight as f64 * moved;
         group.keys += 1;
-        group.requests += weight;
+        more(&mut group.requests, weight);
         group.target += target;
-        totals.changed += weight;
+        more(&mut totals.changed, weight);
         totals.target += target;
         // That follows from the outcomes alone, so it is so for all requests of the class.
         if group.facets.contains(&Facet::Status) {
-            totals.status += weight;
+            more(&mut totals.status, weight);
         }
         if moved < NOTHING {
-            totals.other += weight;
+            more(&mut totals.other, weight);
         }
         let is_full = group.examples.len() >= self.bounds.examples;
         if is_full && group.examples.last().is_none_or(|last| last.requests >= weight) {
@@ -266,20 +267,19 @@ impl Found {
     pub(super) fn hidden(&mut self, sample: &Sample<'_>, name: &str) {
         self.count(sample);
         let not_judged = &mut self.replayed.not_judged;
-        not_judged.requests += sample.weight;
+        more(&mut not_judged.requests, sample.weight);
         add(&mut not_judged.hidden, name, sample.weight);
     }
 
     /// Notes that a request is judged as if it had no such header.
     pub(super) fn assumed(&mut self, sample: &Sample<'_>, name: &str) {
-        self.replayed.assumed_requests += sample.weight;
+        more(&mut self.replayed.assumed_requests, sample.weight);
         add(&mut self.replayed.assumed, name, sample.weight);
     }
 
     /// Notes that it is not known on which of several ports a request came in.
     pub(super) fn portless(&mut self, sample: &Sample<'_>) {
-        let count = &mut self.replayed.port_not_recorded;
-        *count = count.saturating_add(sample.weight);
+        more(&mut self.replayed.port_not_recorded, sample.weight);
     }
 
     /// Whether something changes for the request.
@@ -295,11 +295,17 @@ impl Found {
     }
 
     fn count(&mut self, sample: &Sample<'_>) {
-        self.replayed.totals.requests += sample.weight;
+        more(&mut self.replayed.totals.requests, sample.weight);
         self.replayed.totals.keys += 1;
     }
 
-    pub(super) fn finish(mut self) -> Replayed {
+    /// The numbers so far; percentages are reckoned at the end.
+    pub fn totals(&self) -> Totals {
+        self.replayed.totals
+    }
+
+    /// The classes in their order, and what part of all they are.
+    pub fn finish(mut self) -> Replayed {
         let totals = &mut self.replayed.totals;
         let judged = totals.judged;
         totals.target_percent = percent(totals.target, judged);
@@ -346,9 +352,13 @@ impl ReplayClass {
 
 fn add(counts: &mut BTreeMap<String, u64>, name: &str, weight: u64) {
     match counts.get_mut(name) {
-        Some(count) => *count += weight,
+        Some(count) => more(count, weight),
         None => drop(counts.insert(name.to_owned(), weight)),
     }
+}
+
+fn more(sum: &mut u64, weight: u64) {
+    *sum = sum.saturating_add(weight);
 }
 
 fn percent(part: f64, whole: u64) -> f64 {

@@ -10,6 +10,7 @@ mod found;
 mod meeting;
 mod sample;
 mod share;
+mod spelt;
 
 use std::collections::HashMap;
 
@@ -17,12 +18,12 @@ use foldhash::fast::FixedState;
 use sluice_model::Scheme;
 use smallvec::SmallVec;
 
-pub use found::{Example, NotJudged, ReplayClass, Replayed, Totals};
-pub use sample::{Recorded, Sample};
+pub use found::{Example, Found, NotJudged, ReplayClass, Replayed, Totals};
+pub use sample::{Recorded, Sample, sample_key_id, sampled_value};
+pub use spelt::Spelt;
 
 use crate::{Matched, RequestView, Snapshot};
 use doubt::{Doubt, doubt};
-use found::Found;
 use meeting::{Meeting, Met, Seen};
 
 /// Pairs of rules whose meeting is remembered; past it everything is forgotten and begun anew.
@@ -70,6 +71,11 @@ pub struct Replay<'a> {
 impl<'a> Replay<'a> {
     /// Nothing replayed yet. Costs one walk along the rules of both.
     pub fn new(before: &'a Snapshot, after: &'a Snapshot, bounds: ReplayBounds) -> Self {
+        Self::with(before, after, Found::new(bounds))
+    }
+
+    /// The same, where something was found already, with the same snapshots or others.
+    pub fn with(before: &'a Snapshot, after: &'a Snapshot, found: Found) -> Self {
         let snapshots = [before, after];
         let mut rules = snapshots.iter().flat_map(|one| one.rules());
         let is_conditional = rules.any(|rule| {
@@ -81,7 +87,7 @@ impl<'a> Replay<'a> {
             ports: ports(snapshots),
             is_conditional,
             meetings: HashMap::default(),
-            found: Found::new(bounds),
+            found,
         }
     }
 
@@ -120,6 +126,11 @@ impl<'a> Replay<'a> {
         }
         self.meetings.insert(meeting, met);
         met
+    }
+
+    /// What was found so far, to go on with.
+    pub fn into_found(self) -> Found {
+        self.found
     }
 
     /// What was found.

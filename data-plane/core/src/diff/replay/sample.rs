@@ -18,6 +18,8 @@ pub struct Sample<'a> {
     /// Headers that it had, with values that are not known, but for this: they are none of those
     /// that the rules of either snapshot spell out.
     pub hidden: &'a [HeaderName],
+    /// Headers that it had, with values of which nothing is known.
+    pub unknown: &'a [HeaderName],
     /// Whether its query was recorded; otherwise it is taken to have had none.
     pub has_query: bool,
     /// How many requests it stands for.
@@ -33,10 +35,33 @@ pub enum Recorded<'a> {
     Only(&'a [HeaderName]),
 }
 
+/// What a header's value is known by where it is not kept itself: equal for equal values of one name, and
+/// worth nothing to whoever does not have `key`.
+pub fn sampled_value(key: &[u8; 32], name: &HeaderName, value: &str) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new_keyed(key);
+    // No name has a zero byte.
+    hasher.update(name.as_str().as_bytes()).update(&[0]);
+    let hash = hasher.update(value.as_bytes()).finalize();
+    let mut short = [0; 16];
+    short.copy_from_slice(&hash.as_bytes()[..16]);
+    short
+}
+
+/// What a key of [`sampled_value`] is called: says which it is, and nothing of it.
+pub fn sample_key_id(key: &[u8; 32]) -> [u8; 8] {
+    let derived = blake3::derive_key("sluice: the name of a key of samples", key);
+    let mut id = [0; 8];
+    id.copy_from_slice(&derived[..8]);
+    id
+}
+
 impl Sample<'_> {
     /// Whether all is known that a rule may ask for.
     pub(super) fn is_whole(&self) -> bool {
-        self.has_query && self.hidden.is_empty() && matches!(self.recorded, Recorded::Everything)
+        self.has_query
+            && self.hidden.is_empty()
+            && self.unknown.is_empty()
+            && matches!(self.recorded, Recorded::Everything)
     }
 
     /// Whether it is known what the request has under `name`, be it nothing.

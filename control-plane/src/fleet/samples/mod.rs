@@ -1,0 +1,236 @@
+//! Requests that proxies sampled: added up in memory, written down once a minute, made fewer as they age, and read to
+//! be replayed.
+//!
+//! What a proxy tells is bounded by what is its share, so that none takes the room of others; past it what it told
+//! is made fewer, and stands for as many. What cannot be stored is missed, counted, and warned of: samples are no
+//! record of anything.
+
+mod keep;
+mod kinds;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use prost::Message as _;
+use sluice_proto::v1::{self, sampled_header::Value};
+
+use crate::compile::ViewKey;
+use crate::store::Secret;
+pub(crate) use keep::keep_samples;
+pub use kinds::{Group, Kinds, Members};
+
+/// Bytes of what all proxies told since the last row.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of the requests of a row.
+const ROW_BYTES: usize = 256 * 1024;
+/// Kinds of one report; a proxy tells fewer.
+const MAX_KINDS: usize = 5_000;
+/// Views, and ways of looking at requests, of one proxy in a minute: it has one, or another after it was labelled
+/// or told of a new key.
+const MAX_GROUPS: usize = 4;
+/// Headers that a proxy may look at.
+const MAX_HEADERS: usize = 32;
+/// Longest name of a header.
+const MAX_NAME: usize = 256;
+/// Most bytes of one request: what a proxy keeps, and names of headers.
+const MAX_REQUEST: usize = 16 * 1024;
+/// Most requests of one proxy in a minute, or of the time for which it had nobody to tell.
+const MAX_WEIGHT: u64 = 1 << 32;
+/// Bytes of what a key is called.
+const KEY_ID: usize = 8;
+/// Headers of which values are kept in no report's plain words.
+const SECRET: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "sluice-debug"];
+
+/// What was heard since the last row.
+#[derive(Debug, Default)]
+pub struct Samples {
+    heard: Mutex<Heard>,
+    lost: [AtomicU64; 3],
+    key: OnceLock<Secret<[u8; 32]>>,
+}
+
+/// Why kinds of requests are not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// No proxy would have told them.
+    Malformed,
+    /// There was no room.
+    Room,
+    /// The store did not take them.
+    Store,
+}
+
+/// By the proxy that told it: so each has a share.
+#[derive(Debug, Default)]
+struct Heard {
+    proxies: BTreeMap<String, Told>,
+    bytes: usize,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Told {
+    kinds: Kinds,
+    bytes: usize,
+    weight: u64,
+}
+
+impl Lost {
+    /// All, as they stand in metrics.
+    pub(super) const ALL: [(Self, &str); 3] = [
+        (Self::Malformed, "malformed"),
+        (Self::Room, "room"),
+        (Self::Store, "store"),
+    ];
+}
+
+impl Samples {
+    /// Has proxies hash values with this key, from their next streams on. Once.
+    pub fn hash_with(&self, key: Secret<[u8; 32]>) {
+        // What was set first stays: proxies have it.
+        let _ = self.key.set(key);
+    }
+
+    /// What proxies hash values with, once that is known.
+    pub(super) fn key(&self) -> Option<&Secret<[u8; 32]>> {
+        self.key.get()
+    }
+
+    /// Adds what `proxy`, of `view`, reports: one of so many of the fleet.
+    pub(super) fn fold(&self, proxy: &str, view: &ViewKey, fleet: usize, samples: v1::Samples) {
+        let told = samples.requests.len() as u64;
+        if !is_presentable(&samples) {
+            return self.lose(Lost::Malformed, told.max(1));
+        }
+        let group = Group {
+            selectors: view.selectors().iter().map(ToString::to_string).collect(),
+            headers: samples.headers,
+            query: samples.query,
+            key_id: samples.key_id,
+        };
+        let kinds = readable(samples.requests);
+        self.lose(Lost::Malformed, told - kinds.len() as u64);
+        let count = kinds.len() as u64;
+        if !self.lock().add(proxy, fleet, &group, kinds, samples.left_out) {
+            self.lose(Lost::Room, count);
+        }
+    }
+
+    /// What was heard since it was taken last. Takes a core for a while.
+    pub fn heard(&self) -> Kinds {
+        let proxies = self.lock().proxies.clone();
+        row(proxies).0
+    }
+
+    /// The same, which is forgotten here.
+    fn take(&self) -> Kinds {
+        let heard = std::mem::take(&mut *self.lock());
+        let (row, lost) = row(heard.proxies);
+        self.lose(Lost::Room, lost);
+        row
+    }
+
+    /// How many kinds were not kept so far.
+    pub(super) fn lost(&self, why: Lost) -> u64 {
+        self.lost[why as usize].load(Ordering::Relaxed)
+    }
+
+    fn lose(&self, why: Lost, kinds: u64) {
+        self.lost[why as usize].fetch_add(kinds, Ordering::Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Heard {
+    /// `false`, and nothing, when there is no room.
+    fn add(
+        &mut self,
+        proxy: &str,
+        fleet: usize,
+        group: &Group,
+        kinds: BTreeMap<Vec<u8>, u64>,
+        left_out: u64,
+    ) -> bool {
+        let weight = kinds.values().copied().fold(left_out, u64::saturating_add);
+        let bytes: usize = kinds.keys().map(Vec::len).sum();
+        let told = self.proxies.entry(proxy.to_owned()).or_default();
+        let is_known = told.kinds.has(group);
+        let sum = told.weight.saturating_add(weight);
+        if self.bytes + bytes > 2 * MAX_BYTES
+            || sum > MAX_WEIGHT
+            || (!is_known && told.kinds.group_count() >= MAX_GROUPS)
+            || !told.kinds.add(group, kinds, left_out)
+        {
+            return false;
+        }
+        told.weight = sum;
+        told.kinds.thin(MAX_BYTES / fleet.max(1), random);
+        self.bytes -= told.bytes;
+        told.bytes = told.kinds.bytes();
+        self.bytes += told.bytes;
+        true
+    }
+}
+
+/// What all of them told, of each its share; and how many kinds found no room.
+fn row(proxies: BTreeMap<String, Told>) -> (Kinds, u64) {
+    let share = ROW_BYTES / proxies.len().max(1);
+    let (mut row, mut lost) = (Kinds::default(), 0);
+    for (_, mut told) in proxies {
+        told.kinds.thin(share, random);
+        lost += row.merge(told.kinds);
+    }
+    // Where the share of each is less than one request takes, there is still too much.
+    row.thin(ROW_BYTES, random);
+    (row, lost)
+}
+
+/// Whether a proxy may have looked at requests in this way.
+fn is_presentable(samples: &v1::Samples) -> bool {
+    samples.headers.len() <= MAX_HEADERS
+        && samples.headers.iter().all(|name| name.len() <= MAX_NAME)
+        && samples.key_id.len() == KEY_ID
+}
+
+/// Those that a proxy may have sampled, each without its weight; of equal ones the sum.
+fn readable(requests: Vec<v1::SampledRequest>) -> BTreeMap<Vec<u8>, u64> {
+    let mut kinds = BTreeMap::new();
+    for mut request in requests.into_iter().take(MAX_KINDS) {
+        let weight = std::mem::take(&mut request.weight);
+        conceal(&mut request);
+        if weight > 0 && weight <= MAX_WEIGHT && is_in_bounds(&request) {
+            let sum: &mut u64 = kinds.entry(request.encode_to_vec()).or_default();
+            *sum = sum.saturating_add(weight);
+        }
+    }
+    kinds
+}
+
+fn is_in_bounds(request: &v1::SampledRequest) -> bool {
+    request.encoded_len() <= MAX_REQUEST
+        && u16::try_from(request.port).is_ok()
+        && request.headers.len() <= MAX_HEADERS
+}
+
+/// A proxy that tells what it should not is not believed to have meant it.
+fn conceal(request: &mut v1::SampledRequest) {
+    for header in &mut request.headers {
+        let is_secret = SECRET.iter().any(|name| header.name.eq_ignore_ascii_case(name));
+        if is_secret && matches!(header.value, Some(Value::Text(_))) {
+            header.value = Some(Value::Hash(Vec::new()));
+        }
+    }
+}
+
+/// 64 random bits; without randomness the same, which is no worse than a guess.
+fn random() -> u64 {
+    let mut bytes = [0; 8];
+    let _ = getrandom::fill(&mut bytes);
+    u64::from_ne_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests;
