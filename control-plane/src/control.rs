@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sluice_intent::ResourceId;
 use sluice_model::Revision;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket};
@@ -18,7 +19,7 @@ use crate::bootstrap;
 use crate::clock;
 use crate::discovery;
 use crate::fleet::{self, DRAIN, Ends, Exchange, Fleet, FleetServer, Keeper, Threads};
-use crate::live::Live;
+use crate::live::{Live, key_of};
 use crate::rest;
 use crate::store::{KeyFileError, KeyRing, Replica, Rewrapped, Store, StoreError};
 use crate::trust::{Trust, TrustError};
@@ -48,6 +49,8 @@ pub struct Config {
     pub grpc: SocketAddr,
     /// Envelope keys, see [`KeyRing::of`].
     pub key_file: Option<PathBuf>,
+    /// Secrets that are left out if they do not open: what needs them is not served.
+    pub leave_out: Vec<ResourceId>,
     /// How often proxies get a new key for session tickets.
     pub ticket_rotation: Duration,
     /// How endpoints are discovered.
@@ -128,6 +131,7 @@ impl Control {
     /// When an address is taken or not allowed, or the database cannot be used.
     pub async fn start(config: Config) -> Result<Running, StartError> {
         let keys = KeyRing::of(&config.database_urls, config.key_file.as_deref())?;
+        let keys = keys.leaving_out(config.leave_out.iter().map(key_of));
         if !config.grpc.ip().is_loopback() && keys.is_empty() {
             return Err(StartError::NoAuthority(config.grpc));
         }

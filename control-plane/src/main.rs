@@ -12,6 +12,7 @@ use sluice_control::{
     CERTIFICATE_LIFETIME, Config, Control, KEEP_SAMPLES, MAX_STREAMS, Running, TICKET_ROTATION, discovery,
     raise_descriptor_limit,
 };
+use sluice_intent::{Kind, ResourceId, ResourceIdError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -41,6 +42,10 @@ struct Options {
     /// no secrets
     #[arg(long, env = "SLUICE_KEY_FILE", value_name = "FILE")]
     key_file: Option<PathBuf>,
+    /// Secret that is left out if it does not open, so that the rest can be served: what needs it is not, until it
+    /// is written anew. May be repeated
+    #[arg(long = "leave-out", value_name = "NAMESPACE/NAME", value_parser = secret)]
+    leave_out: Vec<ResourceId>,
     /// How often proxies get a new key for TLS session tickets: 1 to 24 hours. Three keys are kept, so a
     /// ticket opens for at most three times as long
     #[arg(long, default_value_t = TICKET_ROTATION.as_secs() / HOUR, value_name = "HOURS",
@@ -65,6 +70,11 @@ struct Options {
     /// Secret of a token that is accepted from the start; stored as a hash
     #[arg(long, env = "SLUICE_TOKEN", hide_env_values = true, value_name = "SECRET")]
     token: Option<String>,
+}
+
+/// The Secret of a namespace and a name.
+fn secret(text: &str) -> Result<ResourceId, ResourceIdError> {
+    format!("{}/{text}", Kind::Secret).parse()
 }
 
 /// Whoever gets hold of a ticket key can read the sessions that were resumed by it, so it does not live long.
@@ -104,6 +114,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
         admin: options.admin,
         grpc: options.grpc,
         key_file: options.key_file.filter(|file| !file.as_os_str().is_empty()),
+        leave_out: options.leave_out,
         ticket_rotation: Duration::from_secs(options.ticket_rotation * HOUR),
         discovery: discovery::Config {
             resolver: options.resolver,
@@ -150,6 +161,24 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Options::command().debug_assert();
+    }
+
+    #[test]
+    fn a_secret_is_left_out_by_namespace_and_name() {
+        let read = |text: &str| {
+            let line = [
+                "sluice-control",
+                "--database-url",
+                "sqlite::memory:",
+                "--leave-out",
+                text,
+            ];
+            Options::try_parse_from(line).map(|options| options.leave_out[0].to_string())
+        };
+        assert_eq!(read("shop/web").unwrap(), "Secret/shop/web");
+        for wrong in ["web", "a/b/c", "Shop/web", ""] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -32,6 +32,7 @@ fn config() -> Config {
         ticket_rotation: TICKET_ROTATION,
         discovery: discovery::Config::default(),
         certificate_lifetime: CERTIFICATE_LIFETIME,
+        leave_out: Vec::new(),
         max_streams: sluice_control::MAX_STREAMS,
         keep_samples: sluice_control::KEEP_SAMPLES,
         token: None,

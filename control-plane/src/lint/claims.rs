@@ -18,6 +18,9 @@ const MAX_VIEWS: usize = 16;
 /// Comparisons at a write, however much it changes: about a second.
 const MAX_WORK: u64 = 1_000_000;
 
+/// States of automata at a write: some tenths of a second.
+const MAX_STATES: usize = 100_000;
+
 /// Everything about rules in a world.
 pub(super) fn look(world: &World) -> Found {
     let mut found = Found::default();
@@ -108,9 +111,11 @@ fn compared(before: &World, world: &World, own: &BTreeSet<Key>, times: u64) -> C
 /// As much for each rule as one has alone among its neighbours, up to a bound for all; in each of so many views.
 fn limits(rules: usize, times: u64, views: usize) -> Limits {
     let work = Limits::CHANGE.work.saturating_mul(1 + rules as u64 / 100);
+    let states = Limits::CHANGE.states.saturating_mul(1 + rules / 20);
     Limits {
         work: work.min(MAX_WORK).saturating_mul(times) / views.max(1) as u64,
-        ..Limits::CHANGE
+        found: Limits::CHANGE.found.saturating_mul(times as usize),
+        states: states.min(MAX_STATES) / views.max(1),
     }
 }
 

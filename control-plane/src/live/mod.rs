@@ -33,6 +33,7 @@ pub use publication::{Published, RECENT, Version};
 pub use request::{Past, Precondition, Prune, Wish, WriteRequest};
 pub use tickets::TICKET_ROTATION;
 pub use versions::Versions;
+pub(crate) use writer::key_of;
 pub(crate) use written::counted;
 pub use written::{ChangeReport, WriteError, Written};
 

@@ -342,7 +342,7 @@ fn to_store(changed: &Changed) -> BTreeMap<ResourceKey, store::Change> {
     touched.map(|(id, _)| (key_of(id), change(id))).collect()
 }
 
-pub(super) fn key_of(id: &ResourceId) -> ResourceKey {
+pub(crate) fn key_of(id: &ResourceId) -> ResourceKey {
     ResourceKey {
         kind: id.kind.to_string(),
         namespace: id.namespace.to_string(),

@@ -5,6 +5,7 @@
 //! or taken from another store does not open. A new envelope key re-wraps data keys and leaves
 //! bodies as they are.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,6 +13,8 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use sluice_model::Secret;
 use thiserror::Error;
 use zeroize::{Zeroize as _, Zeroizing};
+
+use super::resource::ResourceKey;
 
 /// Length of data keys and envelope keys.
 pub(super) const KEY_BYTES: usize = 32;
@@ -24,6 +27,7 @@ const ID_BYTES: usize = 8;
 #[derive(Clone, Default)]
 pub struct KeyRing {
     keys: Arc<[EnvelopeKey]>,
+    left_out: Arc<BTreeSet<ResourceKey>>,
 }
 
 struct EnvelopeKey {
@@ -68,7 +72,23 @@ impl KeyRing {
     pub(super) fn new<'a>(keys: impl IntoIterator<Item = &'a [u8; KEY_BYTES]>) -> Self {
         // Keys of the right length are never refused, so none is lost here.
         let keys = keys.into_iter().filter_map(EnvelopeKey::new);
-        Self { keys: keys.collect() }
+        Self {
+            keys: keys.collect(),
+            left_out: Arc::default(),
+        }
+    }
+
+    /// The same ring, with which these are left out where they do not open: as if they were not there.
+    #[must_use]
+    pub fn leaving_out(self, left_out: impl IntoIterator<Item = ResourceKey>) -> Self {
+        Self {
+            left_out: Arc::new(left_out.into_iter().collect()),
+            ..self
+        }
+    }
+
+    pub(super) fn leaves_out(&self, key: &ResourceKey) -> bool {
+        self.left_out.contains(key)
     }
 
     /// Whether anything can be sealed.

@@ -174,23 +174,38 @@ impl Store {
         Ok(undone)
     }
 
-    /// Gives those of `resources`, which are newer than `base`, their secret parts.
+    /// Gives those of `resources`, which are newer than `base`, their secret parts. What does not open and is to be
+    /// left out goes from among them.
     async fn open_secrets(
         &self,
         session: &mut Session,
         base: Revision,
-        resources: &mut [StoredResource],
+        resources: &mut Vec<StoredResource>,
     ) -> Result<(), StoreError> {
-        let mut secrets = sealed::of_resources(session, &self.keys, base).await?;
-        for resource in resources {
-            match secrets.remove(&resource.key) {
-                Some((revision, secret)) if revision == resource.revision => resource.secret = Some(secret),
-                // Its row was exchanged for an older one of its own.
-                Some(_) => return Err(StoreError::Corrupt),
-                None => {}
+        let mut opened = sealed::of_resources(session, &self.keys, base).await?;
+        let mut is_damaged = false;
+        resources.retain_mut(|resource| match opened.secrets.remove(&resource.key) {
+            Some((revision, secret)) if revision == resource.revision => {
+                resource.secret = Some(secret);
+                true
             }
+            // Its row was exchanged for an older one of its own.
+            Some(_) => {
+                let is_left_out = self.keys.leaves_out(&resource.key);
+                is_damaged |= !is_left_out;
+                tracing::error!(resource = %resource.key, is_left_out, "its sealed part is of another revision");
+                !is_left_out
+            }
+            None => !opened.left_out.contains(&resource.key),
+        });
+        for key in &opened.left_out {
+            tracing::warn!(resource = %key, "is left out until it is written anew");
         }
-        Ok(())
+        if is_damaged {
+            Err(StoreError::Corrupt)
+        } else {
+            Ok(())
+        }
     }
 }
 

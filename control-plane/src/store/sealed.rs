@@ -1,7 +1,7 @@
 //! The rows of what is kept sealed: the secret part of resources, and records of the control plane
 //! itself. There is one row per name: what was there before it is gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sluice_model::{Revision, Secret};
 use sqlx::AssertSqlSafe;
@@ -136,22 +136,33 @@ pub(super) async fn delete(session: &mut Session, keys: &[&ResourceKey]) -> Resu
     Ok(())
 }
 
-/// The secret parts of resources that are newer than `base`, opened.
+/// The secret parts of resources.
+#[derive(Default)]
+pub(super) struct Opened {
+    /// Each with the revision that it was sealed for.
+    pub(super) secrets: BTreeMap<ResourceKey, (Revision, Secret<Vec<u8>>)>,
+    /// Those that do not open, and that the key ring leaves out.
+    pub(super) left_out: BTreeSet<ResourceKey>,
+}
+
+/// The secret parts of resources that are newer than `base`, opened. Those that are damaged are all named in the
+/// log before it fails.
 pub(super) async fn of_resources(
     session: &mut Session,
     keys: &KeyRing,
     base: Revision,
-) -> Result<BTreeMap<ResourceKey, (Revision, Secret<Vec<u8>>)>, StoreError> {
+) -> Result<Opened, StoreError> {
     let sql = format!(
         "SELECT {COLUMNS} FROM sealed WHERE kind <> '' AND revision > $4 \
          AND (kind, namespace, name) > ($1, $2, $3) ORDER BY kind, namespace, name LIMIT {PAGE}"
     );
     let store = store_id(session).await?;
-    let mut found = BTreeMap::new();
+    let (mut opened, mut is_damaged) = (Opened::default(), false);
+    let mut last: Option<ResourceKey> = None;
     loop {
-        let last: Option<&ResourceKey> = found.keys().next_back();
+        let after = last.as_ref();
         let (kind, namespace, name) =
-            last.map_or(("", "", ""), |key| (&*key.kind, &*key.namespace, &*key.name));
+            after.map_or(("", "", ""), |key| (&*key.kind, &*key.namespace, &*key.name));
         let page = sqlx::query(AssertSqlSafe(sql.as_str()))
             .bind(kind)
             .bind(namespace)
@@ -160,11 +171,20 @@ pub(super) async fn of_resources(
         let page = session.rows(page).await?;
         for row in page.iter().map(sealed) {
             let row = row?;
-            let secret = row.open(keys, &store)?;
-            found.insert(row.key, (row.revision, secret));
+            last = Some(row.key.clone());
+            match row.open(keys, &store) {
+                Ok(secret) => drop(opened.secrets.insert(row.key, (row.revision, secret))),
+                Err(_) if keys.leaves_out(&row.key) => drop(opened.left_out.insert(row.key)),
+                Err(StoreError::Corrupt) => is_damaged = true,
+                Err(error) => return Err(error),
+            }
         }
         if page.len() < PAGE {
-            return Ok(found);
+            return if is_damaged {
+                Err(StoreError::Corrupt)
+            } else {
+                Ok(opened)
+            };
         }
     }
 }

@@ -58,6 +58,7 @@ impl Site {
             ticket_rotation: TICKET_ROTATION,
             discovery: sluice_control::discovery::Config::default(),
             certificate_lifetime: CERTIFICATE_LIFETIME,
+            leave_out: Vec::new(),
             max_streams: sluice_control::MAX_STREAMS,
             keep_samples: sluice_control::KEEP_SAMPLES,
             token: None,

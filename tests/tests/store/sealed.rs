@@ -15,6 +15,7 @@ crate::on_both!(
     a_row_that_was_moved_or_brought_back_does_not_open,
     a_new_envelope_key_takes_over_and_the_old_one_can_go,
     a_row_that_does_not_open_keeps_no_other_from_a_new_envelope_key,
+    a_secret_that_does_not_open_can_be_left_out_and_written_anew,
     without_an_envelope_key_a_secret_is_refused_and_all_else_is_stored,
     a_record_has_one_writer_per_version_and_every_store_is_told,
 );
@@ -232,6 +233,53 @@ async fn a_row_that_does_not_open_keeps_no_other_from_a_new_envelope_key(databas
     assert_eq!(secrets(&store).await, expected);
     let record = store.record(RecordName::TicketKeys).await.unwrap().unwrap();
     assert_eq!(record.body, Some(secret("tickets")));
+}
+
+async fn a_secret_that_does_not_open_can_be_left_out_and_written_anew(database: Database) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("keys");
+    let store = database.open_with(key_file(&path, &[OLD])).await;
+    for name in ["a", "b", "c"] {
+        put(&store, name, sealed(name)).await.unwrap();
+    }
+    set(&store, "plain", "{}").await;
+    let base = store.head().await.unwrap();
+    store.close().await;
+    database.sql("UPDATE sealed SET wrapped_key = body WHERE name IN ('a', 'c')");
+
+    let leaving = |names: &[&str]| {
+        let ring = key_file(&path, &[OLD]);
+        ring.leaving_out(names.iter().map(|name| key(name)))
+    };
+    let one = database.open_with(leaving(&["a", "b"])).await;
+    assert_eq!(
+        one.load().await.err(),
+        Some(StoreError::Corrupt),
+        "c is not to be left out"
+    );
+    one.close().await;
+    let store = database.open_with(leaving(&["a", "b", "c"])).await;
+    let held = secrets(&store).await;
+    assert_eq!(
+        held,
+        [(key("b"), Some(secret("b"))), (key("plain"), None)],
+        "b opens"
+    );
+    put(&store, "a", sealed("new")).await.unwrap();
+    let expected = [
+        (key("a"), Some(secret("new"))),
+        (key("b"), Some(secret("b"))),
+        (key("plain"), None),
+    ];
+    assert_eq!(secrets(&store).await, expected);
+    let CatchUp::Changes(since) = store.changes_since(base).await.unwrap() else {
+        panic!("one change");
+    };
+    assert_eq!(since.upserts.len(), 1, "{since:?}");
+    put(&store, "c", Change::Delete).await.unwrap();
+    store.close().await;
+    let plain = database.open_with(key_file(&path, &[OLD])).await;
+    assert_eq!(secrets(&plain).await, expected);
 }
 
 async fn without_an_envelope_key_a_secret_is_refused_and_all_else_is_stored(database: Database) {

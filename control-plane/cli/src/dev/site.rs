@@ -68,6 +68,7 @@ impl Site {
             key_file: None,
             ticket_rotation: sluice_control::TICKET_ROTATION,
             discovery: sluice_control::discovery::Config::default(),
+            leave_out: Vec::new(),
             max_streams: sluice_control::MAX_STREAMS,
             keep_samples: sluice_control::KEEP_SAMPLES,
             token: Some(token.clone()),
