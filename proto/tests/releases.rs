@@ -143,7 +143,6 @@ fn of_control_planes() -> Vec<(&'static str, control_message::Body)> {
 }
 
 #[test]
-
 fn what_a_release_sent_means_what_it_meant_and_is_sent_in_the_same_bytes() {
     for (name, body) in of_proxies() {
         let sent = bytes(RELEASE_0_1_0, name);
@@ -173,4 +172,56 @@ fn fields_of_a_later_release_are_passed_over() {
     assert_eq!(v1::Hello::decode(&*later).unwrap(), hello);
     let unknown = v1::ControlMessage::decode(&OF_THE_FUTURE[..]).unwrap();
     assert_eq!(unknown.body, None);
+}
+
+/// What later fields are on the wire: number, type and value, after all that 0.1.0 knew.
+#[test]
+fn fields_since_0_1_0_keep_their_numbers_and_types() {
+    let update = v1::Update {
+        signing_key: vec![5],
+        commit: 0x0403_0201,
+        ..v1::Update::default()
+    };
+    pinned(&update, &[0x3a, 1, 5, 0x45, 1, 2, 3, 4]);
+    let hello = v1::Hello {
+        commit: 0x0403_0201,
+        ..v1::Hello::default()
+    };
+    pinned(&hello, &[0x55, 1, 2, 3, 4]);
+    let welcome = v1::Welcome {
+        bundle: Some(v1::Bundle::default()),
+        reconnect_spread_ms: 3,
+        ..v1::Welcome::default()
+    };
+    pinned(&welcome, &[0x2a, 0, 0x30, 3]);
+    let report = v1::Report {
+        plain: vec![v1::EndpointName {
+            backend: "b".into(),
+            address: "a".into(),
+        }],
+        whole: true,
+        ..v1::Report::default()
+    };
+    pinned(&report, &[0x2a, 6, 0x0a, 1, b'b', 0x12, 1, b'a', 0x30, 1]);
+}
+
+/// A commit that is unknown takes no bytes, and one that is not said reads as unknown.
+#[test]
+fn a_commit_that_is_not_said_is_unknown() {
+    for (name, body) in of_control_planes() {
+        if let control_message::Body::Update(update) = body {
+            assert_eq!(update.commit, 0, "{name}");
+            let said = v1::Update {
+                commit: 9,
+                ..update.clone()
+            };
+            let (said, unsaid) = (said.encode_to_vec(), update.encode_to_vec());
+            assert_eq!(said, [&*unsaid, &[0x45, 9, 0, 0, 0]].concat());
+        }
+    }
+}
+
+fn pinned<M: Message + Default + PartialEq + std::fmt::Debug>(message: &M, expected: &[u8]) {
+    assert_eq!(message.encode_to_vec(), expected);
+    assert_eq!(M::decode(expected).unwrap(), *message);
 }

@@ -25,6 +25,8 @@ const SOON: Duration = Duration::from_secs(10);
 pub struct FakeControl {
     /// Where proxies connect.
     pub grpc: SocketAddr,
+    /// The version of the wire format that it says it speaks.
+    pub wire_version: u32,
     streams: mpsc::Receiver<Stream>,
     serving: AbortHandle,
 }
@@ -57,6 +59,7 @@ impl FakeControl {
         );
         Ok(Self {
             grpc,
+            wire_version: WIRE_VERSION,
             streams,
             serving: serving.abort_handle(),
         })
@@ -73,7 +76,7 @@ impl FakeControl {
         let stream = stream.context("the server has ended")?;
         let welcome = Welcome {
             history: history.to_vec(),
-            wire_version: WIRE_VERSION,
+            wire_version: self.wire_version,
             report_interval_ms: 1_000,
             control_id: "fake".to_owned(),
             bundle: None,

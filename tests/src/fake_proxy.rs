@@ -151,7 +151,11 @@ impl FakeProxy {
         }
     }
 
-    async fn next(&mut self) -> anyhow::Result<control_message::Body> {
+    /// The next message, as it travels.
+    ///
+    /// # Errors
+    /// When none comes soon.
+    pub async fn next(&mut self) -> anyhow::Result<control_message::Body> {
         let message = timeout(SOON, self.from_control.message())
             .await
             .context("no message")??;

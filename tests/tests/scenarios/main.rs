@@ -47,6 +47,7 @@ mod swarm;
 mod tls;
 mod told;
 mod trust;
+mod versions;
 mod views;
 mod websocket;
 mod weights;
