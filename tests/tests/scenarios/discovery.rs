@@ -97,7 +97,12 @@ async fn condition(rest: &Rest) -> anyhow::Result<(String, String)> {
 
 /// Waits for this reason and message.
 async fn told(rest: &Rest, reason: &str, part: &str) {
-    eventually("the condition tells", SOON, async || {
+    told_within(rest, reason, part, SOON).await;
+}
+
+/// As [`told`], with the time it may take.
+async fn told_within(rest: &Rest, reason: &str, part: &str, within: Duration) {
+    eventually("the condition tells", within, async || {
         let (is, message) = condition(rest).await?;
         ensure!(is == reason && message.contains(part), "{is}: {message}");
         Ok(())

@@ -7,7 +7,7 @@ use sluice_tests::etcd::Etcd;
 use sluice_tests::link::{Fault, Link};
 use sluice_tests::site::SOON;
 
-use super::{AT_ONCE, echo, register, served_by, service, site, told};
+use super::{AT_ONCE, echo, register, served_by, service, site, told, told_within};
 
 /// What was asked of a member that fell silent is asked of the next one: a keep-alive that is due
 /// every 6 s and waited for 3 s, and some for a busy machine.
@@ -165,4 +165,31 @@ async fn another_etcd_in_the_place_of_the_old_one_is_believed_from_the_start() {
     register(&etcd, "other", other.address);
     served_by(address, "other", SOON).await;
     told(site.rest(), "Discovered", "1 endpoints").await;
+}
+
+/// Nobody says that the only member is gone: it does not answer, and ends nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_only_member_falls_silent_and_the_last_endpoints_stay_until_it_thaws() {
+    let etcd = Etcd::start().await.unwrap();
+    let link = Link::to(etcd.port()).await.unwrap();
+    let (one, other) = (echo("one").await, echo("other").await);
+    register(&etcd, "one", one.address);
+    let mut site = site(&service(&[url_of(&link)]), &[]).await;
+    let address = site.address().await.unwrap();
+    served_by(address, "one", AT_ONCE).await;
+
+    link.set(Fault::Frozen);
+    register(&etcd, "one", other.address);
+    told_within(site.rest(), "Unreachable", "1 endpoints found", SILENT).await;
+    served_by(address, "one", Duration::ZERO).await;
+    // Somebody who never heard of the endpoints gets them as well.
+    site.proxies.push(site.proxy("edge-2", &[]).await.unwrap());
+    site.fleet_of(2).await.unwrap();
+    served_by(site.address_of(1).await.unwrap(), "one", AT_ONCE).await;
+
+    link.set(Fault::None);
+    served_by(address, "other", SOON).await;
+    told(site.rest(), "Discovered", "1 endpoints").await;
+    register(&etcd, "one", one.address);
+    served_by(address, "one", AT_ONCE).await;
 }
