@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::{Context as _, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use nix::sys::signal::Signal;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -16,6 +17,17 @@ use crate::eventually::eventually;
 use crate::namespace::Namespace;
 use crate::servers::{ControlPlane, DataPlane, binary, command};
 use crate::site::{SOON, TOKEN};
+
+/// Options of every proxy. Its answers say of which revision they are.
+const PROXY: [&str; 7] = [
+    "--bind",
+    "127.0.0.1",
+    "--workers",
+    "1",
+    "--port-map",
+    "80=0",
+    "--provenance",
+];
 
 /// Control planes that are equal, as processes of their own.
 #[derive(Debug)]
@@ -92,20 +104,48 @@ impl Cluster {
         let grpc = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let control = ControlPlane::start_on(command, url, TOKEN, admin, grpc).await?;
         let mut command = namespace.command(binary("sluice-proxy")?);
-        command.args(["--bind", "127.0.0.1", "--workers", "1", "--port-map", "80=0"]);
+        command.args(PROXY);
         let proxy = DataPlane::start(command, id, control.grpc, self.directory.path()).await?;
         self.controls.push(control);
         Ok(proxy)
     }
 
+    /// Kills the one of this index without a warning. Its place stays, for [`Cluster::start_again`].
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn kill(&mut self, index: usize) -> anyhow::Result<()> {
+        let process = &mut self.controls[index].process;
+        process.signal(Signal::SIGKILL)?;
+        process.exit(SOON).await?;
+        Ok(())
+    }
+
+    /// Starts the killed one of this index again, at the same addresses.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_again(&mut self, index: usize) -> anyhow::Result<()> {
+        let killed = &self.controls[index];
+        let admin = killed.rest.url("");
+        let admin = admin.strip_prefix("http://").context("no address")?.parse()?;
+        self.controls[index] = self.one_at(admin, killed.grpc).await?;
+        Ok(())
+    }
+
     async fn one(&self) -> anyhow::Result<ControlPlane> {
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        self.one_at(free, free).await
+    }
+
+    async fn one_at(&self, admin: SocketAddr, grpc: SocketAddr) -> anyhow::Result<ControlPlane> {
         let (last, others) = self.urls.split_last().context("no database")?;
         let mut command = command("sluice-control", None)?;
         for url in others {
             command.args(["--database-url", url]);
         }
         command.args(&self.options);
-        ControlPlane::start(command, last, TOKEN).await
+        ControlPlane::start_on(command, last, TOKEN, admin, grpc).await
     }
 
     /// Starts a proxy that knows all control planes, and tries that of index `first` first.
@@ -122,7 +162,7 @@ impl Cluster {
     /// When it does not start.
     pub async fn proxy_with(&self, id: &str, first: usize, options: &[&str]) -> anyhow::Result<DataPlane> {
         let mut command = command("sluice-proxy", None)?;
-        command.args(["--bind", "127.0.0.1", "--workers", "1", "--port-map", "80=0"]);
+        command.args(PROXY);
         command.args(options);
         let mut control: Vec<_> = self.controls.iter().map(|control| control.grpc).collect();
         control.rotate_left(first);

@@ -2,11 +2,14 @@
 //! told. Needs to be root, and `ip` of iproute2.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::JoinHandle;
 
 use anyhow::{Context as _, ensure};
+use nix::sched::{CloneFlags, setns};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -83,6 +86,15 @@ impl Namespace {
         command
     }
 
+    /// Runs `work` on a thread of its own whose sockets are inside, where a cut does not reach.
+    pub fn work<T, W>(&self, work: impl FnOnce() -> W + Send + 'static) -> JoinHandle<anyhow::Result<T>>
+    where
+        T: Send + 'static,
+        W: Future<Output = anyhow::Result<T>>,
+    {
+        work_in(file(&self.name), work)
+    }
+
     /// Cuts the link, or mends it.
     ///
     /// # Errors
@@ -118,6 +130,29 @@ impl Drop for Namespace {
         let _ = ip(&["link", "delete", &self.link]);
         let _ = ip(&["netns", "delete", &self.name]);
     }
+}
+
+/// The file of the namespace `name`.
+pub(crate) fn file(name: &str) -> String {
+    format!("/run/netns/{name}")
+}
+
+/// Runs `work` on a thread of its own whose sockets are in the namespace of `file`.
+pub(crate) fn work_in<T, W>(
+    file: String,
+    work: impl FnOnce() -> W + Send + 'static,
+) -> JoinHandle<anyhow::Result<T>>
+where
+    T: Send + 'static,
+    W: Future<Output = anyhow::Result<T>>,
+{
+    std::thread::spawn(move || {
+        setns(File::open(file)?, CloneFlags::CLONE_NEWNET)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(work())
+    })
 }
 
 /// Runs `ip`.

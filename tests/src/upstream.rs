@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -20,6 +20,9 @@ use tokio::task::{AbortHandle, JoinSet};
 
 /// Largest request body that [`Upstream::echo`] takes, in bytes.
 const ECHO_BODY: usize = 1 << 20;
+
+/// Any free port of 127.0.0.1.
+const FREE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Body of a request or response made by a test.
 pub type Body = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -79,8 +82,19 @@ impl Upstream {
     /// # Errors
     /// When it cannot listen.
     pub async fn echo(name: &str) -> anyhow::Result<Self> {
+        Self::echo_at(name, FREE).await
+    }
+
+    /// As [`Upstream::echo`], at `address`.
+    ///
+    /// # Errors
+    /// When it cannot listen there.
+    pub async fn echo_at(name: &str, address: SocketAddr) -> anyhow::Result<Self> {
         let name: Arc<str> = name.into();
-        Self::serve(move |request, peer| echo(Arc::clone(&name), request, peer)).await
+        Self::serve_at(address, move |request, peer| {
+            echo(Arc::clone(&name), request, peer)
+        })
+        .await
     }
 
     /// Answers every request with what `handler` makes of it and the client's address; an error
@@ -93,8 +107,16 @@ impl Upstream {
         F: Fn(Request<Incoming>, SocketAddr) -> A + Send + Sync + 'static,
         A: Future<Output = anyhow::Result<Response<Body>>> + Send + 'static,
     {
+        Self::serve_at(FREE, handler).await
+    }
+
+    async fn serve_at<F, A>(address: SocketAddr, handler: F) -> anyhow::Result<Self>
+    where
+        F: Fn(Request<Incoming>, SocketAddr) -> A + Send + Sync + 'static,
+        A: Future<Output = anyhow::Result<Response<Body>>> + Send + 'static,
+    {
         let handler = Arc::new(handler);
-        Self::accept(move |stream: TcpStream| {
+        Self::accept_at(address, move |stream: TcpStream| {
             let handler = Arc::clone(&handler);
             async move {
                 let Ok(peer) = stream.peer_addr() else { return };
@@ -117,7 +139,15 @@ impl Upstream {
         F: Fn(TcpStream) -> A + Clone + Send + 'static,
         A: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        Self::accept_at(FREE, handler).await
+    }
+
+    async fn accept_at<F, A>(address: SocketAddr, handler: F) -> anyhow::Result<Self>
+    where
+        F: Fn(TcpStream) -> A + Clone + Send + 'static,
+        A: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let accepting = tokio::spawn(async move {
             let mut connections = JoinSet::new();

@@ -1,15 +1,13 @@
 //! Hosts on a network of their own: network namespaces on one bridge, which nothing outside reaches.
 
-use std::fs::File;
 use std::net::Ipv4Addr;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 
 use anyhow::Context as _;
-use nix::sched::{CloneFlags, setns};
 
-use crate::namespace::ip;
+use crate::namespace::{self, ip, work_in};
 
 /// The network of the bridge, in a namespace of its own.
 const NETWORK: [u8; 3] = [10, 77, 0];
@@ -80,7 +78,7 @@ impl Network {
 
 impl Host {
     fn file(&self) -> String {
-        format!("/run/netns/{}", self.namespace)
+        namespace::file(&self.namespace)
     }
 
     /// A command on this host, with the files of this machine.
@@ -96,14 +94,7 @@ impl Host {
         T: Send + 'static,
         W: Future<Output = anyhow::Result<T>>,
     {
-        let file = self.file();
-        std::thread::spawn(move || {
-            setns(File::open(file)?, CloneFlags::CLONE_NEWNET)?;
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
-            runtime.block_on(work())
-        })
+        work_in(self.file(), work)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Another Postgres takes over, and a network that is split.
+//! Another Postgres takes over.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -12,7 +12,6 @@ use sluice_tests::eventually::eventually;
 use sluice_tests::fake_proxy::FakeProxy;
 use sluice_tests::link::{Fault, Link};
 use sluice_tests::manifest::{HOST, LISTENER, backend, gateway, list, route_to};
-use sluice_tests::namespace::Namespace;
 use sluice_tests::postgres::Postgres;
 use sluice_tests::rest::Rest;
 use sluice_tests::servers::{ControlPlane, command};
@@ -21,6 +20,7 @@ use sluice_tests::upstream::Upstream;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::load::Load;
 use crate::postgres::{head_beyond, names, verify, write_until};
 
 /// Longest time until a database that took over is found, or a leader is missed.
@@ -32,7 +32,7 @@ async fn history(cluster: &Cluster) -> Vec<u8> {
 }
 
 /// Applies to the whole fleet, as soon as the store answers.
-async fn applied(rest: &Rest, document: &serde_json::Value) -> u64 {
+pub(crate) async fn applied(rest: &Rest, document: &serde_json::Value) -> u64 {
     let applied = eventually("a write is taken", TAKEN_OVER, async || {
         rest.apply(document, "wait=20s&quorum=1").await
     });
@@ -58,18 +58,24 @@ async fn a_failover_to_a_synchronous_standby_loses_nothing_and_keeps_the_history
     let before = history(&cluster).await;
 
     let (end, refusals) = (CancellationToken::new(), Arc::new(AtomicU64::new(0)));
+    let _ends = end.clone().drop_guard();
+    let load = Load::until(&end);
+    let asking = tokio::spawn(load.clone().ask(address));
     let mut writers = JoinSet::new();
     for (writer, control) in cluster.controls.iter().enumerate() {
         let rest = control.rest.clone();
         writers.spawn(write_until(end.clone(), rest, writer, Arc::clone(&refusals)));
     }
     head_beyond(rest, 10).await;
+    load.goes_on().await;
     primary.crash().await.unwrap();
-    assert_eq!(served_by(address, HOST).await.unwrap(), "web");
+    load.goes_on().await;
     standby.promote().unwrap();
     head_beyond(rest, 10).await;
+    load.goes_on().await;
     end.cancel();
     let told = writers.join_all().await;
+    asking.await.unwrap().unwrap();
     // A replica shows what others wrote a moment later, but writes only after all of it.
     let last = applied(rest, &backend("last", &[])).await;
     verify(rest, &told).await;
@@ -172,71 +178,4 @@ async fn a_lost_commit_whose_number_was_given_again_is_found_by_the_proxy_that_r
         names.contains(&"other".into()) && !names.contains(&"lost".into()),
         "{names:?}"
     );
-}
-
-async fn leader(cluster: &Cluster, index: usize) -> anyhow::Result<usize> {
-    let replicas = cluster.replicas(index).await?;
-    let leader = replicas.iter().position(|replica| replica["leader"] == true);
-    anyhow::Context::context(leader, format!("nobody leads: {replicas:?}"))
-}
-
-/// The leader is cut off with its proxy, and comes back.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_split_network_loses_no_write_and_no_proxy_and_another_one_leads() {
-    let postgres = Postgres::start().await.unwrap();
-    let namespace = Namespace::new().unwrap();
-    let (address, _carrying) = namespace.carry(postgres.port()).await.unwrap();
-    let mut cluster = Cluster::start(0, &[postgres.url()]).await.unwrap();
-    let url = format!("postgres://sluice@{address}/postgres");
-    let _away = cluster.add_in(&namespace, &url, "edge-away").await.unwrap();
-    eventually("the first one leads", SOON, async || {
-        anyhow::ensure!(leader(&cluster, 0).await? == 0);
-        Ok(())
-    })
-    .await
-    .unwrap();
-    cluster.add().await.unwrap();
-    // The one in the namespace listens on that one's loopback: only the other can be reached.
-    let _near = cluster.proxy("edge-near", 1).await.unwrap();
-    cluster.fleet_of(1, 2).await.unwrap();
-    let rest = cluster.controls[1].rest.clone();
-    applied(&rest, &gateway()).await;
-
-    namespace.cut(true).unwrap();
-    let written = rest
-        .apply(&backend("meanwhile", &[]), "wait=1s&quorum=1")
-        .await
-        .unwrap();
-    let receipt = written.receipt.unwrap();
-    assert_eq!(
-        (receipt.fleet, &*receipt.pending),
-        (2, &["edge-away".to_owned()][..]),
-        "{receipt:?}"
-    );
-    eventually("another one leads", TAKEN_OVER, async || {
-        anyhow::ensure!(
-            leader(&cluster, 1).await? == 0,
-            "the first in its own list is itself"
-        );
-        Ok(())
-    })
-    .await
-    .unwrap();
-    eventually("who is away counts no more", TAKEN_OVER, async || {
-        let receipt = rest.receipt(written.revision, Duration::ZERO).await?;
-        anyhow::ensure!((receipt.fleet, receipt.applied) == (1, 1), "{receipt:?}");
-        Ok(())
-    })
-    .await
-    .unwrap();
-
-    namespace.cut(false).unwrap();
-    eventually("the fleet is whole again", TAKEN_OVER, async || {
-        let receipt = rest.receipt(written.revision, Duration::ZERO).await?;
-        anyhow::ensure!((receipt.fleet, receipt.applied) == (2, 2), "{receipt:?}");
-        Ok(())
-    })
-    .await
-    .unwrap();
-    assert_eq!(leader(&cluster, 1).await.unwrap(), 0);
 }

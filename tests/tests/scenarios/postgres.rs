@@ -1,6 +1,6 @@
 //! Postgres that goes away and comes back, and several control planes on one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -20,11 +20,28 @@ use tokio_util::sync::CancellationToken;
 /// Longest time in which a write may be left without an answer.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// What one writer was told: names by revision, and names that were refused.
+/// What one writer was told: names by revision, and names that were refused or not answered.
 #[derive(Default)]
 pub(crate) struct Told {
     written: BTreeMap<u64, String>,
-    refused: Vec<String>,
+    open: Vec<String>,
+}
+
+impl Told {
+    /// The answer was that `name` is in `revision`.
+    pub(crate) fn written(&mut self, revision: u64, name: String) {
+        let last = self.written.last_key_value();
+        assert!(
+            last.is_none_or(|(last, _)| *last < revision),
+            "{name} in {revision} after {last:?}"
+        );
+        self.written.insert(revision, name);
+    }
+
+    /// The answer was that `name` could not be written now, or there was none.
+    pub(crate) fn open(&mut self, name: String) {
+        self.open.push(name);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -92,6 +109,7 @@ pub(crate) async fn head_beyond(rest: &Rest, more: u64) {
     .unwrap();
 }
 
+/// Writes until `end`, to a control plane that answers each time.
 pub(crate) async fn write_until(
     end: CancellationToken,
     rest: Rest,
@@ -104,20 +122,36 @@ pub(crate) async fn write_until(
             break;
         }
         let name = format!("w{writer}-{number}");
-        let twins = list(&[backend(&name, &[]), backend(&format!("{name}-twin"), &[])]);
-        let asked = Instant::now();
-        let answer = rest.send(Method::POST, "/v1/apply", Some(&twins)).await.unwrap();
-        assert!(asked.elapsed() < ANSWER, "{:?} for {answer:?}", asked.elapsed());
-        if answer.status == StatusCode::OK {
-            let revision = answer.body["revision"].as_u64().unwrap();
-            assert_eq!(told.written.insert(revision, name), None, "{answer:?}");
-        } else {
-            unavailable(&answer);
-            refusals.fetch_add(1, Ordering::SeqCst);
-            told.refused.push(name);
+        match write(&rest, &name).await.unwrap() {
+            Some(revision) => told.written(revision, name),
+            None => {
+                refusals.fetch_add(1, Ordering::SeqCst);
+                told.open(name);
+            }
         }
     }
     told
+}
+
+/// Writes `name` and its twin at once; the revision that was told, none when it was refused.
+///
+/// # Errors
+/// When there is no answer.
+pub(crate) async fn write(rest: &Rest, name: &str) -> anyhow::Result<Option<u64>> {
+    let twins = list(&[backend(name, &[]), backend(&twin(name), &[])]);
+    let asked = Instant::now();
+    let answer = rest.send(Method::POST, "/v1/apply", Some(&twins)).await;
+    assert!(asked.elapsed() < ANSWER, "{:?} for {answer:?}", asked.elapsed());
+    let answer = answer?;
+    if answer.status == StatusCode::OK {
+        return Ok(answer.body["revision"].as_u64());
+    }
+    unavailable(&answer);
+    Ok(None)
+}
+
+fn twin(name: &str) -> String {
+    format!("{name}-twin")
 }
 
 fn unavailable(answer: &Answer) {
@@ -127,30 +161,48 @@ fn unavailable(answer: &Answer) {
     assert!(answer.body["title"].is_string(), "{answer:?}");
 }
 
-/// Every revision is there, acknowledged writes are whole and in the revision that was told, and
-/// refused ones are absent or whole: the answer to a commit may be lost.
+/// Every revision is there; acknowledged writes are whole, in the revision that was told, and in no other;
+/// refused ones are absent, or whole and in one: the answer to a commit may be lost.
 pub(crate) async fn verify(rest: &Rest, told: &[Told]) {
     let names = names(rest).await;
-    for (revision, name) in told.iter().flat_map(|told| &told.written) {
-        let twin = format!("{name}-twin");
-        assert!(names.contains(name) && names.contains(&twin), "{name} is lost");
-        let path = format!("/v1/revisions/{revision}");
-        let answer = rest.send(Method::GET, &path, None).await.unwrap();
-        assert!(answer.body.to_string().contains(&twin), "{name}: {answer:?}");
+    let kept: BTreeSet<_> = names.iter().collect();
+    assert_eq!(kept.len(), names.len(), "a name is there twice");
+    let revisions = revisions(rest).await;
+    let mut changed = BTreeMap::<_, u32>::new();
+    for name in revisions.values().flatten() {
+        *changed.entry(name).or_default() += 1;
     }
-    for name in told.iter().flat_map(|told| &told.refused) {
-        let twin = format!("{name}-twin");
-        assert_eq!(
-            names.contains(name),
-            names.contains(&twin),
-            "{name} is half written"
-        );
+    for told in told {
+        assert!(!told.written.is_empty(), "a writer has written nothing");
+        for (revision, name) in &told.written {
+            let twins = BTreeSet::from([name.clone(), twin(name)]);
+            assert_eq!(revisions[revision], twins, "revision {revision}");
+        }
+        for name in told.written.values().chain(&told.open) {
+            let twin = twin(name);
+            let is_kept = [kept.contains(name), kept.contains(&twin)];
+            assert_eq!(is_kept[0], is_kept[1], "{name} is half written");
+            let times = [name, &twin].map(|name| changed.get(name).copied().unwrap_or_default());
+            assert_eq!(times, is_kept.map(u32::from), "{name} is doubled");
+        }
+        let lost = told.written.values().find(|name| !kept.contains(name));
+        assert_eq!(lost, None, "lost");
     }
+}
+
+/// Names of what each revision changed, from the first one to the newest.
+async fn revisions(rest: &Rest) -> BTreeMap<u64, BTreeSet<String>> {
+    let mut revisions = BTreeMap::new();
     for revision in 1..=head(rest).await.unwrap() {
         let path = format!("/v1/revisions/{revision}");
         let answer = rest.send(Method::GET, &path, None).await.unwrap();
         assert_eq!(answer.status, StatusCode::OK, "revision {revision}: {answer:?}");
+        assert_eq!(answer.body["revision"], revision, "{answer:?}");
+        let changes = answer.body["changes"].as_array().unwrap().iter();
+        let names = changes.map(|change| change["name"].as_str().unwrap().to_owned());
+        revisions.insert(revision, names.collect());
     }
+    revisions
 }
 
 /// Names of all Backends, page by page.
