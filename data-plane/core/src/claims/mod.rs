@@ -123,7 +123,7 @@ impl Limits {
 }
 
 /// Rules that claim the same requests: all, or with `of` those of which one at least is among them. Who captures
-/// from one of them is then not sought among the others: see [`near`] and [`captures`].
+/// from one of them is then not sought among the others: see [`near()`] and [`captures`].
 ///
 /// Costs the claims that stand at the same places, in pairs, and for each claim those along its path;
 /// [`Limits::work`] at most.
