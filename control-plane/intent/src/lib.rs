@@ -91,7 +91,7 @@ pub use quantity::{Quantity, QuantityError};
 pub use reference_grant::{GrantFrom, GrantTo, ReferenceGrantSpec};
 pub use resource::{Resource, ResourceId, ResourceIdError, Spec};
 pub use schema::{json_schemas, schema};
-pub use secret::{REDACTED, SecretSpec, SecretType, SecretValue};
+pub use secret::{LAST_APPLIED, REDACTED, SecretSpec, SecretType, SecretValue};
 pub use secret_ref::SecretRef;
 pub use selector::{LabelExpression, LabelOperator, LabelSelector};
 pub use selector_text::SelectorError;

@@ -86,6 +86,15 @@ impl Annotations {
         self.0.retain(|held, _| held.as_str() != key);
     }
 
+    /// Takes out what an annotation says, so that only its name is left.
+    pub(crate) fn blank(&mut self, key: &str) {
+        for (held, value) in &mut self.0 {
+            if held.as_str() == key {
+                value.clear();
+            }
+        }
+    }
+
     /// The annotations that are kept for people and tools, value by value.
     pub(crate) fn values(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))

@@ -10,6 +10,7 @@ use crate::nearest::nearest;
 use crate::report::{Quoting, Report, Violations, described};
 use crate::resource::{Resource, ResourceId, Spec};
 use crate::schema;
+use crate::secret::LAST_APPLIED;
 use crate::validate::{Regexes, validate};
 use crate::walk::walk;
 
@@ -179,8 +180,8 @@ fn typed(kind: Kind, mut manifest: Value) -> Result<Resource, serde_json::Error>
     let mut take = |field: &str| manifest.get_mut(field).map(Value::take).unwrap_or_default();
     let mut metadata: Metadata = serde_json::from_value(take("metadata"))?;
     if kind == Kind::Secret {
-        // kubectl keeps the whole manifest there, values and all.
-        metadata.annotations.remove(LAST_APPLIED);
+        // kubectl keeps the whole manifest there, values and all. That it did is worth a warning.
+        metadata.annotations.blank(LAST_APPLIED);
     }
     let spec = match kind {
         Kind::Secret | Kind::ConfigMap => manifest,
@@ -204,8 +205,6 @@ fn typed(kind: Kind, mut manifest: Value) -> Result<Resource, serde_json::Error>
 
 /// Fields that only Secrets have, beside `metadata`.
 const VALUES: [&str; 2] = ["data", "stringData"];
-/// Where kubectl keeps what was applied last.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Members that are null count as left out, as everywhere in Kubernetes.
 fn without_nulls(value: Value) -> Value {

@@ -18,7 +18,7 @@ use crate::lint_policy::LintPolicySpec;
 use crate::meta::{Annotations, Labels, Metadata};
 use crate::names::{Namespace, ObjectName};
 use crate::reference_grant::ReferenceGrantSpec;
-use crate::secret::{SecretFields, SecretSpec};
+use crate::secret::{LAST_APPLIED, SecretFields, SecretSpec};
 use crate::selector::LabelSelector;
 use crate::selector_text::SelectorError;
 use crate::tls::BackendTlsPolicySpec;
@@ -117,10 +117,19 @@ impl Resource {
         written.map(str::parse).transpose()
     }
 
-    /// The resource without the slot table and the age that it brings along: as it is kept.
+    /// Whether it is a Secret that came with kubectl's copy of it, of which no more than the name is read.
+    pub fn has_last_applied(&self) -> bool {
+        self.id.kind == Kind::Secret && self.annotations.get(LAST_APPLIED).is_some()
+    }
+
+    /// The resource without the slot table and the age that it brings along, and without the name of kubectl's copy
+    /// of a Secret: as it is kept.
     pub fn without_what_is_carried(mut self) -> Self {
         self.annotations.remove(CARRIED_SLOTS);
         self.annotations.remove(CARRIED_AGE);
+        if self.id.kind == Kind::Secret {
+            self.annotations.remove(LAST_APPLIED);
+        }
         self
     }
 

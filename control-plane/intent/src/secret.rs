@@ -81,6 +81,9 @@ impl fmt::Debug for SecretValue {
     }
 }
 
+/// The annotation in which kubectl keeps what was applied last, of a Secret with all that it holds.
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
 /// A Secret as it is written, beside `metadata`.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use serde_json::Value;
-use sluice_intent::{Kind, LabelSelector, Resource, ResourceId, merge_patch};
+use sluice_intent::{Kind, LAST_APPLIED, LabelSelector, Resource, ResourceId, merge_patch};
 use sluice_model::{Code, CommitId, Revision, Violation};
 
 use super::written::WriteError;
@@ -204,21 +204,30 @@ impl Wish {
 
     /// What of it is not done, and why.
     pub(super) fn warnings(&self, world: &World) -> Vec<Violation> {
-        let Self::Rollback(past) = self else {
-            return Vec::new();
-        };
+        match self {
+            Self::Apply { resources, .. } => resources.iter().filter_map(last_applied).collect(),
+            Self::Put(resource, _) => last_applied(resource).into_iter().collect(),
+            Self::Patch(..) | Self::Delete(..) => Vec::new(),
+            Self::Rollback(past) => past.left_out(world),
+        }
+    }
+}
+
+impl Past {
+    /// Secrets that are not as they were then, which a rollback leaves.
+    fn left_out(&self, world: &World) -> Vec<Violation> {
         let secrets = world.of_kind(Kind::Secret, None);
         let now: BTreeMap<_, _> = secrets
             .map(|intent| (&intent.resource.id, intent.revision))
             .collect();
         let changed = now
             .iter()
-            .filter_map(|(id, revision)| match past.secrets.get(*id) {
+            .filter_map(|(id, revision)| match self.secrets.get(*id) {
                 Some(then) if then == revision => None,
                 Some(_) => Some((*id, "was changed since and is left as it is")),
                 None => Some((*id, "was created since and is left as it is")),
             });
-        let gone = past.secrets.keys().filter(|id| !now.contains_key(id));
+        let gone = self.secrets.keys().filter(|id| !now.contains_key(id));
         let gone = gone.map(|id| (id, "was deleted since and is not brought back"));
         let warning = |(id, what): (&ResourceId, &str)| {
             let message = format!("{what}: a rollback never restores a Secret");
@@ -226,6 +235,14 @@ impl Wish {
         };
         changed.chain(gone).map(warning).collect()
     }
+}
+
+/// That kubectl's copy of a Secret is not kept.
+fn last_applied(resource: &Resource) -> Option<Violation> {
+    let message = "is dropped: kubectl keeps there all that the Secret holds";
+    let field = format!("metadata.annotations[{LAST_APPLIED:?}]");
+    let warning = || Violation::new(resource.id.to_string(), field, Code::Unsupported, message);
+    resource.has_last_applied().then(warning)
 }
 
 fn expect(world: &World, id: &ResourceId, expected: &Precondition) -> Result<(), WriteError> {

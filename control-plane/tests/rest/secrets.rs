@@ -228,3 +228,41 @@ async fn who_may_plan_and_not_read_a_secret_is_not_told_whether_a_guess_is_right
     let own = server.post("/v1/plan", &held).await;
     assert_eq!(own.json["changes"][0]["action"], "unchanged");
 }
+
+/// Resource and field of each warning of what is not kept.
+fn dropped(answer: &Answer) -> Vec<String> {
+    let warnings = answer.json["warnings"].as_array().unwrap().iter();
+    let dropped = warnings.filter(|warning| warning["code"] == "unsupported");
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    dropped
+        .map(|warning| format!("{} {}", text(&warning["resource"]), text(&warning["field"])))
+        .collect()
+}
+
+#[tokio::test]
+async fn that_what_kubectl_kept_of_a_secret_is_dropped_is_said() {
+    let server = Server::start().await;
+    let name = "kubectl.kubernetes.io/last-applied-configuration";
+    let mut manifest = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"a": "hunter2"},
+    });
+    manifest["metadata"]["annotations"] = json!({name: manifest.to_string(), "team": "shop"});
+    for path in ["/v1/apply?dryRun=true", "/v1/apply"] {
+        let answer = server.post(path, &manifest).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(
+            dropped(&answer),
+            [format!("Secret/default/s metadata.annotations[{name:?}]")],
+            "{answer:?}"
+        );
+        assert!(!answer.text.contains("hunter2"), "{answer:?}");
+    }
+    let kept = server.get("/v1/namespaces/default/secrets/s").await.json;
+    assert_eq!(kept["metadata"]["annotations"], json!({"team": "shop"}));
+
+    // Of what is not a Secret kubectl's note is kept, and nothing is said.
+    let mut web = backend("web", 1);
+    web["metadata"]["annotations"] = json!({name: "{}"});
+    let answer = server.post("/v1/apply", &web).await;
+    assert_eq!((answer.status, dropped(&answer)), (200, vec![]), "{answer:?}");
+}

@@ -216,6 +216,9 @@ fn what_kubectl_kept_of_a_secret_is_dropped() {
         !written.contains("MARKER") && written.contains("a/b"),
         "{written}"
     );
+    assert!(read[0].has_last_applied());
+    let kept = read[0].clone().without_what_is_carried();
+    assert!(!kept.has_last_applied() && !kept.to_json().to_string().contains("last-applied"));
 }
 
 #[test]
