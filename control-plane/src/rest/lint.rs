@@ -37,13 +37,7 @@ impl Query for LintQuery {
 
 /// Looks at what is live, or at what the manifests would be among it.
 pub(super) async fn lint(call: Call<LintQuery, Option<Manifests>>) -> Result<Answer<Json<Report>>, Problem> {
-    let Call {
-        api,
-        caller,
-        query,
-        content,
-        ..
-    } = call;
+    let (api, caller, query, content) = call.into_parts();
     let turn = api.admission.plan()?;
     let request = match content {
         None => None,

@@ -78,22 +78,31 @@ pub(super) struct Call<Q = (), B = ()> {
 /// What is done for everybody lies outside; all that lies under it needs a token.
 const GUARDED: &str = "/v1/";
 
+/// What does an operation.
+pub(super) trait Handle<Q, B, T>: Clone + Send + Sync + 'static {
+    /// Answers one request.
+    fn handle(self, call: Call<Q, B>) -> impl Future<Output = Result<Answer<T>, Problem>> + Send;
+}
+
+impl<Q, B, T, F, A> Handle<Q, B, T> for F
+where
+    F: Fn(Call<Q, B>) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Result<Answer<T>, Problem>> + Send,
+{
+    fn handle(self, call: Call<Q, B>) -> impl Future<Output = Result<Answer<T>, Problem>> + Send {
+        self(call)
+    }
+}
+
 impl Operation {
     /// The operation that `handle` does.
-    pub(super) fn new<Q, B, T, F, A>(
+    pub(super) fn new<Q: Query + 'static, B: Content + 'static, T: Representation + 'static>(
         method: Method,
         path: &'static str,
         id: &'static str,
         summary: &'static str,
-        handle: F,
-    ) -> Self
-    where
-        Q: Query + 'static,
-        B: Content + 'static,
-        T: Representation + 'static,
-        F: Fn(Call<Q, B>) -> A + Clone + Send + Sync + 'static,
-        A: Future<Output = Result<Answer<T>, Problem>> + Send + 'static,
-    {
+        handle: impl Handle<Q, B, T>,
+    ) -> Self {
         let access = if path.starts_with(GUARDED) {
             Access::Token
         } else {
@@ -103,20 +112,13 @@ impl Operation {
     }
 
     /// The same, for those alone who may do everything.
-    pub(super) fn unlimited<Q, B, T, F, A>(
+    pub(super) fn unlimited<Q: Query + 'static, B: Content + 'static, T: Representation + 'static>(
         method: Method,
         path: &'static str,
         id: &'static str,
         summary: &'static str,
-        handle: F,
-    ) -> Self
-    where
-        Q: Query + 'static,
-        B: Content + 'static,
-        T: Representation + 'static,
-        F: Fn(Call<Q, B>) -> A + Clone + Send + Sync + 'static,
-        A: Future<Output = Result<Answer<T>, Problem>> + Send + 'static,
-    {
+        handle: impl Handle<Q, B, T>,
+    ) -> Self {
         Self::of(Access::Unlimited, method, path, (id, summary), handle)
     }
 
@@ -125,25 +127,18 @@ impl Operation {
         Self { status, ..self }
     }
 
-    fn of<Q, B, T, F, A>(
+    fn of<Q: Query + 'static, B: Content + 'static, T: Representation + 'static>(
         access: Access,
         method: Method,
         path: &'static str,
         (id, summary): (&'static str, &'static str),
-        handle: F,
-    ) -> Self
-    where
-        Q: Query + 'static,
-        B: Content + 'static,
-        T: Representation + 'static,
-        F: Fn(Call<Q, B>) -> A + Clone + Send + Sync + 'static,
-        A: Future<Output = Result<Answer<T>, Problem>> + Send + 'static,
-    {
+        handle: impl Handle<Q, B, T>,
+    ) -> Self {
         let serve = move |State(api): State<Arc<Api>>, request: Request| {
             let handle = handle.clone();
             async move {
                 let answer = match Call::read(Arc::clone(&api), request, access).await {
-                    Ok(call) => handle(call).await,
+                    Ok(call) => handle.handle(call).await,
                     Err(problem) => Err(problem),
                 };
                 let response = answer.map_or_else(Problem::into_response, Answer::into_response);
@@ -171,6 +166,13 @@ impl Operation {
             status: T::STATUS,
             service: on(method.filter(), serve),
         }
+    }
+}
+
+impl<Q, B> Call<Q, B> {
+    /// What matters to whom path and headers say nothing.
+    pub(super) fn into_parts(self) -> (Arc<Api>, Caller, Q, B) {
+        (self.api, self.caller, self.query, self.content)
     }
 }
 

@@ -64,13 +64,7 @@ pub(super) struct Asked {
 impl Asked {
     /// Reads what is asked about, once it is its turn.
     pub(super) async fn read(call: Call<PlanQuery, Manifests>) -> Result<(Arc<Api>, Self), Problem> {
-        let Call {
-            api,
-            caller,
-            query,
-            content,
-            ..
-        } = call;
+        let (api, caller, query, content) = call.into_parts();
         let turn = api.admission.plan()?;
         let resources = query.documents.parse(content).await?;
         let asked = Self::of(&api, &caller, query, resources, turn).await?;

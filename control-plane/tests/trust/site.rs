@@ -158,15 +158,16 @@ pub(crate) async fn line(
 }
 
 impl Member {
+    /// Whom it trusts since it joined.
+    pub(crate) fn trust(&self) -> Trust {
+        let bundle = self.enrolled.bundle.as_ref().unwrap();
+        let roots = bundle.authorities.iter().map(|root| root.clone().into());
+        Trust::new(&roots.collect::<Vec<_>>(), &[]).unwrap()
+    }
+
     /// What it connects with.
     pub(crate) fn config(&self) -> ClientConfig {
-        let bundle = self.enrolled.bundle.as_ref().unwrap();
-        let roots: Vec<_> = bundle
-            .authorities
-            .iter()
-            .map(|root| root.clone().into())
-            .collect();
-        let trust = Trust::new(&roots, &[]).unwrap();
+        let trust = self.trust();
         let chain = self.enrolled.chain.iter().map(|one| one.clone().into()).collect();
         let identity = identity(chain, &self.key);
         client_config(trust, control_name(), Some(identity), ALPN_H2).unwrap()

@@ -8,7 +8,7 @@ use sluice_core::statement_of;
 use sluice_proto::v1::RenewRequest;
 use sluice_proto::v1::control_message::Body;
 use sluice_proto::v1::enrolment_client::EnrolmentClient;
-use sluice_tls::{ALPN_H2, Trust, Verifiers, client_config, proxy_uri};
+use sluice_tls::{ALPN_H2, Verifiers, client_config, proxy_uri};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -48,15 +48,8 @@ async fn a_certificate_that_another_authority_issued_opens_nothing() {
     let key = KeyPair::generate().unwrap();
     let certificate = leaf.signed_by(&key, &issuer).unwrap().der().clone();
 
-    let bundle = member.enrolled.bundle.as_ref().unwrap();
-    let roots: Vec<_> = bundle
-        .authorities
-        .iter()
-        .map(|root| root.clone().into())
-        .collect();
-    let trust = Trust::new(&roots, &[]).unwrap();
     let foreign = identity(vec![certificate], &key);
-    let config = client_config(trust, control_name(), Some(foreign), ALPN_H2).unwrap();
+    let config = client_config(member.trust(), control_name(), Some(foreign), ALPN_H2).unwrap();
     // In TLS 1.3 a client is done before the server has looked at its certificate.
     let got = match site.connect(config).await {
         Ok(channel) => subscribe(channel, "edge-1", &[]).await.map(drop).map_err(drop),
