@@ -17,6 +17,7 @@ mod exchange;
 mod good;
 mod guard;
 mod keeper;
+mod late;
 mod leader;
 mod machine;
 mod member;

@@ -97,7 +97,7 @@ pub struct Fleet {
     replica: Replica,
     streams: AtomicU64,
     /// Proxies that were late when they were last counted.
-    late: AtomicUsize,
+    pub(super) late: AtomicUsize,
     known: Mutex<Known>,
     changed: watch::Sender<()>,
     /// The views of proxies that count, but the one of no selector.
@@ -173,26 +173,6 @@ impl Fleet {
     /// How many proxies are known here.
     pub(super) fn size(&self) -> usize {
         self.lock().members.len()
-    }
-
-    /// How many proxies are to be told of changes in time. Those that are late by themselves hold up nobody
-    /// else; but when most are late, it is the control plane that is, and should not hurry even more.
-    pub(super) fn told(&self) -> usize {
-        let size = self.size();
-        size - self.late.load(Ordering::Relaxed).min(size / 2)
-    }
-
-    /// Counts the proxies that have no stream, have lacked a revision for longer than `patience`, or took
-    /// longer for their last update.
-    pub(super) fn count_late(&self, patience: Duration, now: Instant) {
-        let known = self.lock();
-        let is_late = |member: &&Member| {
-            let since = known.timings.lacking_since(member);
-            let lacking = since.is_some_and(|since| now.saturating_duration_since(since) > patience);
-            member.broken.is_some() || lacking || member.took > patience
-        };
-        let late = known.members.values().filter(is_late).count();
-        self.late.store(late, Ordering::Relaxed);
     }
 
     pub(super) fn next_stream(&self) -> StreamId {
