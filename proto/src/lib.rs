@@ -3,7 +3,10 @@
 /// Version of the wire format this build reads and writes.
 ///
 /// A [`v1::Resource`] whose `min_wire` is higher is refused, never ignored.
-pub const WIRE_VERSION: u32 = 1;
+pub const WIRE_VERSION: u32 = 2;
+
+/// From this version on a proxy fills in what an abridged [`v1::Update`] leaves out.
+pub const ABRIDGED_UPDATES: u32 = 2;
 
 /// Generated messages and the `Fleet` and `Enrolment` services.
 #[allow(clippy::all, clippy::unwrap_used, clippy::expect_used, missing_docs)]

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use sluice_core::complete;
+use sluice_model::HistoryId;
 use sluice_proto::WIRE_VERSION;
 use sluice_proto::v1::fleet_client::FleetClient;
 use sluice_proto::v1::{
@@ -26,6 +28,8 @@ const SOON: Duration = Duration::from_secs(10);
 pub struct FakeProxy {
     to_control: mpsc::Sender<ProxyMessage>,
     from_control: Streaming<ControlMessage>,
+    /// That of what it was sent last.
+    history: HistoryId,
 }
 
 impl FakeProxy {
@@ -60,6 +64,7 @@ impl FakeProxy {
     pub async fn say_hello(grpc: SocketAddr, hello: Hello) -> anyhow::Result<Self> {
         let client = FleetClient::connect(format!("http://{grpc}")).await?;
         let (to_control, outgoing) = mpsc::channel(16);
+        let history = HistoryId::try_from(&*hello.history).unwrap_or_default();
         to_control
             .send(message(proxy_message::Body::Hello(hello)))
             .await?;
@@ -71,6 +76,7 @@ impl FakeProxy {
         let mut proxy = Self {
             to_control,
             from_control,
+            history,
         };
         match proxy.next().await? {
             control_message::Body::Welcome(_) => Ok(proxy),
@@ -85,7 +91,11 @@ impl FakeProxy {
     pub async fn update(&mut self) -> anyhow::Result<Update> {
         loop {
             match self.next().await? {
-                control_message::Body::Update(update) => return Ok(update),
+                control_message::Body::Update(mut update) => {
+                    complete(&mut update, self.history);
+                    self.history = HistoryId::try_from(&*update.history)?;
+                    return Ok(update);
+                }
                 control_message::Body::Bundle(_) => {}
                 other => bail!("no update but {other:?}"),
             }

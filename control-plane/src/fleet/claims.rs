@@ -8,9 +8,8 @@ use sluice_model::{CommitId, HistoryId, Position, Revision};
 use crate::live::Published;
 use crate::store::Point;
 
-/// Claims that may wait to be looked at. Past that further ones are not taken: one of them that turns out to be
-/// true renews the history, and then all proxies start over.
-const MAX_OPEN: usize = 64;
+/// Claims that may wait to be looked at. Past that those of the lowest revisions go: what is lost is what came last.
+const MAX_OPEN: usize = 1_024;
 /// Claims that are remembered to be in the store.
 const MAX_FOUND: usize = 1_024;
 
@@ -52,9 +51,9 @@ impl Claims {
         if is_known(what, published) || self.found.contains(&what) || self.open.contains_key(&what) {
             return;
         }
-        match self.open.len() < MAX_OPEN {
-            true => drop(self.open.insert(what, proxy.to_owned())),
-            false => tracing::warn!(proxy, "too many proxies run what is not known here"),
+        self.open.insert(what, proxy.to_owned());
+        if self.open.len() > MAX_OPEN {
+            self.open.pop_first();
         }
     }
 
@@ -195,10 +194,16 @@ mod tests {
     #[test]
     fn claims_are_bounded() {
         let (mut claims, published) = (Claims::default(), published(5, 55));
-        for commit in 1..=2 * MAX_OPEN as u32 {
-            claims.note("edge-1", at(4), CommitId(commit), &published);
+        let newest = 2 * MAX_OPEN as u64;
+        for revision in (6..=newest).rev() {
+            claims.note("edge-1", at(revision), CommitId(9), &published);
         }
-        assert_eq!(taken(&mut claims).len(), MAX_OPEN);
+        let taken = taken(&mut claims);
+        assert_eq!(
+            (taken.len(), taken[0]),
+            (MAX_OPEN, (newest, 9)),
+            "what came last is kept"
+        );
         for commit in 1..=2 * MAX_FOUND as u32 {
             claims.note("edge-1", at(4), CommitId(commit), &published);
             let claim = claims.take().unwrap();

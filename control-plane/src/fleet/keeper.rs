@@ -10,8 +10,8 @@ use sluice_model::Revision;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::claims::Claim;
 use super::dates::KEPT as KEPT_DATES;
+use super::doubts::Doubts;
 use super::pace::patience;
 use super::registry::Fleet;
 use crate::clock;
@@ -21,11 +21,6 @@ use crate::store::{Epoch, Fallback, Store, StoreError, StoredReceipt};
 
 /// How often leases are looked at, and at most how often anything is stored.
 const PERIOD: Duration = Duration::from_secs(1);
-
-/// Claims of proxies that are looked at in one period.
-const ASKED: usize = 16;
-/// How often at most proxies alone can renew the history.
-const RENEWALS: Duration = Duration::from_secs(60);
 
 /// Stores what is known of the fleet: one write per revision and state, however large the fleet.
 #[derive(Debug)]
@@ -39,8 +34,7 @@ pub struct Keeper {
     told: BTreeMap<ViewKey, Fallback>,
     /// Those of all replicas, as they were read last.
     read: BTreeMap<String, Fallback>,
-    /// When a proxy's word last ended a history.
-    renewed: Option<Instant>,
+    doubts: Doubts,
 }
 
 impl Keeper {
@@ -53,7 +47,7 @@ impl Keeper {
             term,
             told: BTreeMap::new(),
             read: BTreeMap::new(),
-            renewed: None,
+            doubts: Doubts::default(),
         }
     }
 
@@ -80,7 +74,7 @@ impl Keeper {
                 self.keep_receipts(&published, &epoch).await;
                 self.remove_dead(&epoch).await;
             }
-            self.ask_what_is_claimed().await;
+            self.doubts.settle(&self.fleet, &self.store, Instant::now()).await;
             if let Err(error) = self.keep_fallbacks(&published).await {
                 tracing::warn!(%error, "where newcomers start is not stored");
             }
@@ -172,43 +166,6 @@ impl Keeper {
                 }
             }
         }
-    }
-
-    /// Asks the store whether it has what proxies run. What it does not have was lost, and nobody can tell
-    /// what else was: the history ends.
-    async fn ask_what_is_claimed(&mut self) {
-        for _ in 0..ASKED {
-            let Some(claim) = self.fleet.take_claim() else {
-                return;
-            };
-            match self.ask(&claim).await {
-                Ok(true) => self.fleet.found(&claim),
-                Ok(false) => return self.fleet.put_back(claim),
-                Err(error) => {
-                    let Claim { at, proxy, .. } = &claim;
-                    let revision = at.revision;
-                    tracing::warn!(proxy, %revision, %error, "whether the store has what it runs is not known");
-                    return self.fleet.put_back(claim);
-                }
-            }
-        }
-    }
-
-    /// Whether it is settled. A fleet in which a proxy says what is not true is not made to start over more
-    /// often than [`RENEWALS`].
-    async fn ask(&mut self, claim: &Claim) -> Result<bool, StoreError> {
-        if self.store.has(claim.at, claim.commit).await? {
-            return Ok(true);
-        }
-        if self.renewed.is_some_and(|renewed| renewed.elapsed() < RENEWALS) {
-            return Ok(false);
-        }
-        if self.store.witness(claim.at, claim.commit).await? {
-            let Claim { at, proxy, .. } = claim;
-            tracing::error!(proxy, revision = %at.revision, "runs a revision that the database has lost");
-            self.renewed = Some(Instant::now());
-        }
-        Ok(true)
     }
 
     /// What others wrote of other views stays.

@@ -10,10 +10,13 @@ use super::registry::Fleet;
 
 impl Fleet {
     /// How many proxies are to be told of changes in time. Those that are late by themselves hold up nobody
-    /// else; but when most are late, it is the control plane that is, and should not hurry even more.
+    /// else; but when most are late, it is the control plane that is, and all of them count.
     pub(super) fn told(&self) -> usize {
-        let size = self.size();
-        size - self.late.load(Ordering::Relaxed).min(size / 2)
+        let (size, late) = (self.size(), self.late.load(Ordering::Relaxed));
+        match late > size / 2 {
+            true => size,
+            false => size - late,
+        }
     }
 
     /// Counts the proxies that have no stream, have lacked a revision for longer than `patience`, or took

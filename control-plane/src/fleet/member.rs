@@ -48,7 +48,9 @@ pub(super) struct Member {
     /// What it runs.
     pub(super) holds: Option<(HistoryId, Position)>,
     pub(super) build_us: u64,
-    /// From when its last update was live here until it had it.
+    /// Since when it is on its stream and in its view: before that nobody could have sent it anything.
+    pub(super) here: Instant,
+    /// From when its last update was live, and could be sent to it, until it had it.
     pub(super) took: Duration,
     pub(super) listeners: Vec<v1::BoundListener>,
     pub(super) warnings: Vec<String>,
@@ -79,6 +81,7 @@ impl Member {
             since,
             holds: joining.holds,
             build_us: 0,
+            here: now,
             took: Duration::ZERO,
             listeners: hello.listeners.clone(),
             warnings: Vec::new(),

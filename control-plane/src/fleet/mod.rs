@@ -11,6 +11,7 @@ mod asked;
 mod census;
 mod claims;
 mod dates;
+mod doubts;
 mod encode;
 mod errand;
 mod exchange;

@@ -25,8 +25,9 @@ const BUCKETS: usize = 64;
 pub(super) const STANDING: &str = "standing";
 /// What the names of rosters begin with.
 pub(super) const ROSTER: &str = "roster/";
-/// Revisions whose times are told; older ones do not change any more.
-const TIMED: usize = 16;
+/// Revisions whose times are told. Those of older ones change only with a proxy that was far behind, and each replica
+/// counts its own.
+pub(super) const TIMED: usize = 16;
 /// Refusals in different words that are told in full.
 const MAX_REFUSALS: usize = 100;
 

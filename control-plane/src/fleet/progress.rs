@@ -1,5 +1,6 @@
 //! How proxies get on: what they apply, refuse and see, and which view they have.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_model::{HistoryId, Position, Revision};
@@ -11,7 +12,7 @@ use super::refusal::Refused;
 use super::registry::{Fleet, Known, StreamId, find};
 use super::timing::Timings;
 use crate::compile::ViewKey;
-use crate::live::Published;
+use crate::live::{Published, Version};
 use crate::store::UnixMillis;
 
 /// Warnings of a proxy that are kept.
@@ -19,10 +20,11 @@ const MAX_WARNINGS: usize = 100;
 
 impl Fleet {
     /// The proxy on `stream` has another view now.
-    pub(super) fn viewed(&self, stream: StreamId, view: ViewKey) {
+    pub(super) fn viewed(&self, stream: StreamId, view: ViewKey, now: Instant) {
         let mut known = self.lock();
         if let Some((_, member)) = known.find(stream) {
             member.view = view.clone();
+            member.here = now;
             member.refusal = None;
             self.want(view);
             known.unsaid.standing();
@@ -70,8 +72,9 @@ impl Fleet {
         }
         timings.moved_within(member, before, published, now);
         let version = published.find_in(&member.view, history, position);
+        let sent = |version: &Arc<Version>| version.at.max(member.here);
         member.took = version.map_or(Duration::ZERO, |version| {
-            now.saturating_duration_since(version.at)
+            now.saturating_duration_since(sent(version))
         });
         let version = || version.cloned();
         verdicts.accepted(&member.view, (history, position.revision), version);

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::answers::{Gone, Outbound};
-use super::encode::{Encoder, message};
+use super::encode::{Encoder, Form, message};
 use super::errand::{Errands, Turns};
 use super::machine::{Action, Admitted, Closed, Event, Fact, Machine};
 use super::registry::{Fleet, Joining, StreamId};
@@ -60,6 +60,8 @@ pub(super) struct Stream {
     id: StreamId,
     /// Cancelled when another process takes over the proxy's id, or it is forgotten or revoked.
     displaced: CancellationToken,
+    /// How its proxy reads updates.
+    form: Form,
 }
 
 /// Time in which the proxies are told to move when the control plane stops, one after the other.
@@ -96,6 +98,7 @@ impl Stream {
             outbound,
             id,
             displaced,
+            form: Form::Whole,
         }
     }
 
@@ -235,7 +238,10 @@ impl Stream {
                 Action::Queue(resources) => self.errands.queue(self.common.turns.clone(), resources),
                 Action::Send { base, target } => {
                     let signer = self.told.as_deref().map(Standing::signer);
-                    let update = self.common.encoder.update(base.as_deref(), &target, signer);
+                    let update = self
+                        .common
+                        .encoder
+                        .update(base.as_deref(), &target, signer, self.form);
                     self.send(update).await?;
                     let now = Instant::now();
                     self.stopwatch.sent(base.as_deref(), &target, now);
@@ -258,6 +264,7 @@ impl Stream {
         holds: Option<(HistoryId, Position)>,
         view: ViewKey,
     ) -> Result<Admitted, Ended> {
+        self.form = Form::of(hello.wire_version);
         let published = Arc::clone(&self.published.borrow());
         let stream = Joining {
             stream: self.id,
@@ -338,7 +345,7 @@ impl Stream {
                 let at = clock::wall();
                 self.common.fleet.refused(self.id, *nack, (history, revision), at);
             }
-            Fact::Viewed(view) => self.common.fleet.viewed(self.id, view),
+            Fact::Viewed(view) => self.common.fleet.viewed(self.id, view, Instant::now()),
             Fact::Reported(report) => self.common.fleet.reported(self.id, *report),
             Fact::Left => self.common.fleet.left(self.id),
         }

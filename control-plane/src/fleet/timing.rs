@@ -66,12 +66,12 @@ impl Timings {
     }
 
     /// Since when `member` lacks a revision: since the first of those that it does not have was live here, or
-    /// since it came. Nothing of one that has them all.
+    /// since it is here. Nothing of one that has them all.
     pub(super) fn lacking_since(&self, member: &Member) -> Option<Instant> {
         let held = self.history.and_then(|history| member.revision_in(history));
         let first = held.map_or(Revision(0), |held| Revision(held.0 + 1));
         let (_, timing) = self.revisions.range(first..).next()?;
-        Some(timing.committed.max(member.joined))
+        Some(timing.committed.max(member.here))
     }
 
     /// A proxy that was there since `joined` moved from `from` to `to`: it has every revision up to

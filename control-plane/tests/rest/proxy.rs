@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sluice_core::complete;
+use sluice_model::HistoryId;
 use sluice_proto::WIRE_VERSION;
 use sluice_proto::v1::control_message::Body as FromControl;
 use sluice_proto::v1::fleet_client::FleetClient;
@@ -21,6 +23,8 @@ const SOON: Duration = Duration::from_secs(10);
 pub(crate) struct Proxy {
     outgoing: mpsc::Sender<ProxyMessage>,
     incoming: Streaming<ControlMessage>,
+    /// That of what it was sent last.
+    history: HistoryId,
 }
 
 impl Proxy {
@@ -53,6 +57,7 @@ impl Proxy {
         let mut proxy = Self {
             outgoing,
             incoming: incoming.into_inner(),
+            history: HistoryId::default(),
         };
         assert!(matches!(proxy.next().await, FromControl::Welcome(_)));
         proxy
@@ -61,7 +66,11 @@ impl Proxy {
     /// The next update.
     pub(crate) async fn update(&mut self) -> Update {
         match self.next().await {
-            FromControl::Update(update) => update,
+            FromControl::Update(mut update) => {
+                complete(&mut update, self.history);
+                self.history = HistoryId::try_from(&*update.history).unwrap();
+                update
+            }
             other => panic!("no update but {other:?}"),
         }
     }

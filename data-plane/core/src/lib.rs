@@ -66,4 +66,4 @@ pub use table::Matched;
 pub use tally::{Tally, TallyBounds, error_percent};
 pub use target::{ExperimentTarget, Target};
 pub use thin::{thin, thin_to};
-pub use update::{Update, position_from_wire, position_to_wire, statement, statement_of};
+pub use update::{Update, abridge, complete, position_from_wire, position_to_wire, statement, statement_of};

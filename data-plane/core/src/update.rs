@@ -130,6 +130,33 @@ fn own_bodies(entries: &mut [v1::Resource]) {
     }
 }
 
+/// Leaves out of a difference what who holds its base knows. A full update stays as it is.
+pub fn abridge(wire: &mut v1::Update) {
+    let (Some(base), Some(target)) = (&mut wire.base, &wire.target) else {
+        return;
+    };
+    wire.history.clear();
+    if base.runtime_digest == target.runtime_digest {
+        base.runtime_digest.clear();
+    } else if base.runtime_digest.is_empty() {
+        base.runtime_digest = Digest::EMPTY.0.to_vec();
+    }
+}
+
+/// Fills in what [`abridge`] left out, for a proxy that holds something of `held`.
+pub fn complete(wire: &mut v1::Update, held: HistoryId) {
+    let (Some(base), Some(target)) = (&mut wire.base, &wire.target) else {
+        return;
+    };
+    if !wire.history.is_empty() {
+        return;
+    }
+    wire.history = held.0.to_vec();
+    if base.runtime_digest.is_empty() {
+        base.runtime_digest.clone_from(&target.runtime_digest);
+    }
+}
+
 /// What a signature says: that `target` is a position of `history`. The digests stand for all that
 /// a proxy holds there, whatever it held before.
 pub fn statement(history: HistoryId, target: Position) -> Vec<u8> {
@@ -186,4 +213,69 @@ pub fn position_from_wire(wire: &v1::Position) -> Option<Position> {
         config: digest(&wire.config_digest)?,
         runtime: digest(&wire.runtime_digest)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HISTORY: HistoryId = HistoryId([7; 16]);
+
+    fn position(revision: u64, runtime: Digest) -> Position {
+        Position {
+            revision: Revision(revision),
+            config: Digest::of(&revision.to_be_bytes()),
+            runtime,
+        }
+    }
+
+    fn update(base: Option<Position>, target: Position) -> v1::Update {
+        let difference = Difference {
+            upserts: Vec::new(),
+            removals: Vec::new(),
+        };
+        let update = Update {
+            history: HISTORY,
+            base,
+            target,
+            commit: CommitId(9),
+            difference,
+        };
+        update.to_wire()
+    }
+
+    #[test]
+    fn an_abridged_update_is_completed_by_who_holds_its_base() {
+        let some = |byte: u8| Digest::of(&[byte]);
+        for [before, after] in [
+            [some(1), some(1)],
+            [some(1), some(2)],
+            [Digest::EMPTY, some(2)],
+            [some(1), Digest::EMPTY],
+            [Digest::EMPTY, Digest::EMPTY],
+        ] {
+            let whole = update(Some(position(1, before)), position(2, after));
+            let mut wire = whole.clone();
+            abridge(&mut wire);
+            assert_eq!(wire.history, [0_u8; 0]);
+            let nothing = wire.base.as_ref().unwrap().runtime_digest.is_empty();
+            assert_eq!(nothing, before == after, "what is the same is not said");
+            complete(&mut wire, HISTORY);
+            let read = |wire| Update::from_wire(wire).unwrap().to_wire();
+            assert_eq!(read(wire), whole);
+        }
+    }
+
+    #[test]
+    fn who_holds_nothing_of_it_is_told_everything() {
+        let full = update(None, position(2, Digest::EMPTY));
+        let mut wire = full.clone();
+        abridge(&mut wire);
+        assert_eq!(wire, full);
+        // Of another history than what is held: nothing is filled in.
+        let mut whole = update(Some(position(1, Digest::EMPTY)), position(2, Digest::of(b"2")));
+        let before = whole.clone();
+        complete(&mut whole, HistoryId([8; 16]));
+        assert_eq!(whole, before);
+    }
 }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sluice_core::{Backoff, Update};
+use sluice_core::{Backoff, Update, complete};
 use sluice_model::Violation;
 use tokio::{
     sync::{mpsc, watch},
@@ -76,15 +76,16 @@ impl Publisher {
 
     /// The change path, whole: read, verify and build (off this thread), bind what is new, swap,
     /// accept, close what is gone.
-    async fn change(&mut self, order: Order, waiting: &mut Option<Candidate>) -> Outcome {
+    async fn change(&mut self, mut order: Order, waiting: &mut Option<Candidate>) -> Outcome {
         let start = Instant::now();
+        let base = self.live.current();
+        complete(&mut order.update, base.history());
         let (history, position) = (order.update.history.clone(), order.update.target.clone());
         let refused = |violations| Refused {
             history,
             position,
             violations,
         };
-        let base = self.live.current();
         let tls = Arc::clone(&self.tls);
         let built = match spawn_blocking(move || build(&base, order, &tls)).await {
             Ok(built) => built,

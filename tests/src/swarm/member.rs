@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use h2::client::Connection;
-use sluice_core::{Backoff, Snapshot, Update, position_to_wire, statement_of};
+use sluice_core::{Backoff, Snapshot, Update, complete, position_to_wire, statement_of};
 use sluice_model::Digest;
 use sluice_proto::v1::{self, control_message, proxy_message::Body};
 use sluice_tls::Verifiers;
@@ -189,7 +189,13 @@ impl Member {
                 }
             };
             let wire = match message {
-                control_message::Body::Update(wire) => wire,
+                control_message::Body::Update(mut wire) => {
+                    complete(
+                        &mut wire,
+                        self.held.as_deref().map(Snapshot::history).unwrap_or_default(),
+                    );
+                    wire
+                }
                 control_message::Body::Bundle(bundle) => {
                     signers = Some(verifiers(&bundle)?);
                     continue;

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use sluice_model::HistoryId;
 use sluice_tests::client::served_by;
 use sluice_tests::cluster::Cluster;
 use sluice_tests::eventually::eventually;
@@ -163,12 +164,22 @@ async fn a_lost_commit_whose_number_was_given_again_is_found_by_the_proxy_that_r
     assert_eq!(history(&cluster).await, before, "nobody has told");
 
     let proxy = cluster.proxy("edge-1", 0).await.unwrap();
-    eventually("the history ends", TAKEN_OVER, async || {
-        anyhow::ensure!(history(&cluster).await != before);
-        Ok(())
-    })
+    eventually(
+        "the history ends, and the proxy follows",
+        TAKEN_OVER,
+        async || {
+            let now = history(&cluster).await;
+            anyhow::ensure!(now != before);
+            let config: serde_json::Value = serde_json::from_str(&proxy.admin("/config").await?.1)?;
+            let followed = HistoryId::try_from(&*now)?.to_string();
+            anyhow::ensure!(config["history"] == followed.as_str(), "{config}");
+            Ok(())
+        },
+    )
     .await
     .unwrap();
+    let receipt = rest.receipt(lost, SOON).await.unwrap();
+    assert_eq!(receipt.applied, receipt.fleet, "{receipt:?}");
     let address = proxy.listening(LISTENER, lost, SOON).await.unwrap();
     assert_eq!(served_by(address, HOST).await.unwrap(), "web");
     let next = applied(&rest, &backend("next", &[])).await;

@@ -9,6 +9,7 @@ use sluice_proto::v1;
 use tokio_util::sync::CancellationToken;
 
 use super::super::member::LEASE;
+use super::super::parts::TIMED;
 use super::super::peers::BEAT;
 use super::super::receipt::Receipt;
 use super::super::registry::StreamId;
@@ -142,13 +143,17 @@ impl Site {
         }
     }
 
-    /// A receipt, which has to be the same at all replicas.
+    /// A receipt, which has to be the same at all replicas; its times, too, as long as they are told.
     fn receipt(&self, revision: Revision) -> Receipt {
-        let receipts: Vec<_> = self
-            .fleets
-            .iter()
-            .map(|fleet| fleet.receipt(revision, &self.stage.published, self.stage.now))
-            .collect();
+        let is_timed = revision.0 + TIMED as u64 > self.stage.published.revision().0;
+        let receipt = |fleet: &Fleet| {
+            let receipt = fleet.receipt(revision, &self.stage.published, self.stage.now);
+            Receipt {
+                applied_ms: receipt.applied_ms.filter(|_| is_timed),
+                ..receipt
+            }
+        };
+        let receipts: Vec<_> = self.fleets.iter().map(receipt).collect();
         for other in &receipts {
             assert_eq!(other, &receipts[0]);
         }
