@@ -21,8 +21,9 @@ use crate::measures::{Measures, Stage};
 use crate::store::{self, CatchUp, CommitError, HeadWatch, Point, ResourceKey, Store, StoreError, Write};
 
 /// How long one write is tried against writers elsewhere. A time and not a number of tries: another
-/// replica with a full queue comes first as often as it likes, and then its queue is empty.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// replica with a full queue comes first as often as it likes, and then its queue is empty. The last try
+/// takes its own time, and the answer should be there within ten seconds.
+const PATIENCE: Duration = Duration::from_secs(6);
 /// Pause before the head is looked at again after the store did not answer.
 const RETRY: Duration = Duration::from_secs(1);
 
