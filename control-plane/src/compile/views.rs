@@ -274,7 +274,7 @@ impl World {
 
     /// A view of `before` that `key` differs from in nothing but what is touched: they are told apart
     /// by selectors only that were not there before, or are not any more.
-    fn origin<'a>(&self, before: &'a Self, key: &ViewKey) -> Option<&'a Snapshot> {
+    pub(crate) fn origin<'a>(&self, before: &'a Self, key: &ViewKey) -> Option<&'a Snapshot> {
         let known = key.among(|selector| before.addressing.has(selector));
         if let Some(same) = before.view(&known).filter(|_| known == *key) {
             return Some(same);

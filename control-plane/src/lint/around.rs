@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use sluice_intent::{Kind, ResourceId};
 use sluice_model::Key;
 
+use super::earlier::{self, Known};
 use super::{Certificates, Finding, claims, idle, of_resource};
 use crate::compile::{Action, Changed, World};
 
@@ -45,8 +46,8 @@ pub(super) fn look(before: &World, changed: &Changed) -> Looked {
     looked
 }
 
-/// What was found about the same before: about everything that one of `findings` is about.
-pub(super) fn known(before: &World, findings: &[&Finding]) -> Looked {
+/// What was found about the same before: about everything that one of `findings` in `world` is about.
+pub(super) fn known(before: &World, world: &World, findings: &[&Finding]) -> Known {
     let others = findings.iter().filter_map(|finding| finding.other.as_ref());
     let others = others.map(|other| &other.resource);
     let ids: BTreeSet<&ResourceId> = findings
@@ -55,20 +56,16 @@ pub(super) fn known(before: &World, findings: &[&Finding]) -> Looked {
         .chain(others)
         .collect();
     let mut certificates = Certificates::default();
-    let mut known = Vec::new();
+    let mut known = earlier::known(before, world, findings);
     for intent in ids.iter().filter_map(|id| before.get(id)) {
-        known.extend(of_resource(before, &intent.resource, &mut certificates));
-        let warnings = before.warnings(intent);
-        known.extend(warnings.into_iter().filter_map(Finding::of_warning));
+        let own = of_resource(before, &intent.resource, &mut certificates);
+        known.findings.extend(own);
+        let warnings = before.warnings(intent).into_iter();
+        known.findings.extend(warnings.filter_map(Finding::of_warning));
     }
-    known.extend(ids.iter().filter_map(|id| idle::of(before, id)));
-    let rules: BTreeSet<Key> = ids.iter().flat_map(|id| before.rule_keys(id)).cloned().collect();
-    let clashes = claims::of_rules(before, &rules);
-    known.extend(clashes.findings);
-    Looked {
-        findings: known,
-        is_complete: clashes.is_complete,
-    }
+    let idle = ids.iter().filter_map(|id| idle::of(before, id));
+    known.findings.extend(idle);
+    known
 }
 
 /// What a change has to do with.

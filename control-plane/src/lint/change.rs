@@ -10,7 +10,7 @@ use sluice_intent::{LintSeverity, ResourceId};
 use sluice_model::{Code, Violation};
 
 use super::finding::{Finding, Identity};
-use super::{around, severity, touched};
+use super::{around, idle, severity, touched};
 use crate::compile::{Action, Changed, World};
 
 /// Who makes a change.
@@ -25,7 +25,7 @@ pub struct Author<'a> {
 /// The same change with what the linter warns of; `before` is the world that it changes.
 ///
 /// # Errors
-/// What refuses it: what it brings about and a LintPolicy calls an error.
+/// What refuses it: what it brings about and a LintPolicy calls an error, but for what is there for nothing.
 pub fn judge(before: &World, mut changed: Changed, author: Author<'_>) -> Result<Changed, Vec<Violation>> {
     let (found, mut warnings) = found(before, &mut changed);
     let own: BTreeSet<&ResourceId> = touched(&changed).collect();
@@ -85,13 +85,15 @@ impl Judged {
         let weighed: Vec<_> = weighed
             .filter(|(severity, _)| *severity != LintSeverity::Off)
             .collect();
-        let is_error = |severity: LintSeverity| may_refuse && severity == LintSeverity::Error;
+        let is_error = |severity: LintSeverity, one: &Finding| {
+            may_refuse && severity == LintSeverity::Error && !idle::is_about(one.rule)
+        };
         // What was there before refuses nothing, and is told only to those who touch it.
         let doubtful = weighed
             .iter()
-            .filter(|(severity, one)| is_error(*severity) || !concerns(one));
+            .filter(|(severity, one)| is_error(*severity, one) || !concerns(one));
         let doubtful: Vec<&Finding> = doubtful.map(|(_, finding)| finding).collect();
-        let news = News::of(before, &doubtful);
+        let news = News::of(before, world, &doubtful);
         let mut judged = Self {
             refused: Vec::new(),
             told: Vec::new(),
@@ -100,7 +102,7 @@ impl Judged {
         let mut pairs = BTreeSet::new();
         for (severity, finding) in weighed {
             let is_new = news.has(&finding);
-            if is_new && is_error(severity) {
+            if is_new && is_error(severity, &finding) {
                 judged.refused.push(finding);
             } else if (is_new || concerns(&finding))
                 && (finding.witness.is_none() || pairs.insert(finding.pair()))
@@ -120,14 +122,14 @@ struct News {
 
 impl News {
     /// Those of `findings` of which there were fewer before. What cannot be known is none of them.
-    fn of(before: &World, findings: &[&Finding]) -> Self {
+    fn of(before: &World, world: &World, findings: &[&Finding]) -> Self {
         if findings.is_empty() {
             return Self {
                 identities: BTreeSet::new(),
                 is_complete: true,
             };
         }
-        let known = around::known(before, findings);
+        let known = around::known(before, world, findings);
         let mut count: BTreeMap<Identity, isize> = BTreeMap::new();
         for finding in findings {
             *count.entry(finding.identity()).or_default() += 1;
@@ -135,10 +137,10 @@ impl News {
         for finding in &known.findings {
             *count.entry(finding.identity()).or_default() -= 1;
         }
-        count.retain(|_, more| known.is_complete && *more > 0);
+        count.retain(|identity, more| *more > 0 && !known.unknown.contains(identity));
         Self {
             identities: count.into_keys().collect(),
-            is_complete: known.is_complete,
+            is_complete: known.unknown.is_empty(),
         }
     }
 

@@ -13,13 +13,13 @@ use super::splits::written;
 use crate::compile::World;
 
 /// Views that are looked into. What is in further ones is not called unreached.
-const MAX_VIEWS: usize = 16;
+pub(super) const MAX_VIEWS: usize = 16;
 
 /// Comparisons at a write, however much it changes: about a second.
-const MAX_WORK: u64 = 1_000_000;
+pub(super) const MAX_WORK: u64 = 1_000_000;
 
 /// States of automata at a write: some tenths of a second.
-const MAX_STATES: usize = 100_000;
+pub(super) const MAX_STATES: usize = 100_000;
 
 /// Everything about rules in a world.
 pub(super) fn look(world: &World) -> Found {
@@ -65,30 +65,37 @@ pub(super) struct Claimed {
 
 /// What a change of `before` has its rules, `own`, and those near them claim of each other.
 pub(super) fn of_change(before: &World, world: &World, own: &BTreeSet<Key>) -> Claimed {
-    compared(before, world, own, 1)
-}
-
-/// What these rules and others claim of each other. Looks at more than for a change: what is known to be there
-/// refuses nothing.
-pub(super) fn of_rules(world: &World, rules: &BTreeSet<Key>) -> Claimed {
-    compared(world, world, rules, 4)
-}
-
-fn compared(before: &World, world: &World, own: &BTreeSet<Key>, times: u64) -> Claimed {
     let views: Vec<_> = world.views().collect();
-    let looked = &views[..views.len().min(MAX_VIEWS)];
-    let limits = |rules| limits(rules, times, looked.len());
-    let (mut all, mut near_all) = (Told::default(), own.clone());
-    let mut is_complete = looked.len() == views.len();
-    for (key, snapshot) in looked {
+    let looked = views.iter().take(MAX_VIEWS).map(|(key, now)| {
         let old = before.view(key).unwrap_or(before.snapshot());
+        (old, *now)
+    });
+    let looked: Vec<(&Snapshot, &Snapshot)> = looked.collect();
+    let all: Vec<&Snapshot> = views.iter().map(|(_, now)| *now).collect();
+    let mut claimed = compared(world, &looked, &all, own, |rules| limits(rules, 1, looked.len()));
+    claimed.is_complete &= looked.len() == all.len();
+    claimed
+}
+
+/// What the rules `own` and others claim of each other in the `looked` at views of `world`, each with what it was
+/// before. A match that takes nothing is told if it takes nothing in any of the views `all`.
+pub(super) fn compared(
+    world: &World,
+    looked: &[(&Snapshot, &Snapshot)],
+    all: &[&Snapshot],
+    own: &BTreeSet<Key>,
+    limits: impl Fn(usize) -> Limits,
+) -> Claimed {
+    let (mut told, mut near_all) = (Told::default(), own.clone());
+    let mut is_complete = true;
+    for (old, snapshot) in looked {
         let moved = moved(old, snapshot);
         let of: BTreeSet<Key> = own.iter().chain(&moved.came).cloned().collect();
         let limits = limits(of.len());
         let near = near(old, snapshot, &moved, limits.work);
         is_complete &= near.is_complete;
-        is_complete &= all.add(world, clashes(snapshot, Some(&of), &limits));
-        is_complete &= all.add(world, captures(snapshot, &near.takers, &limits));
+        is_complete &= told.add(world, clashes(snapshot, Some(&of), &limits));
+        is_complete &= told.add(world, captures(snapshot, &near.takers, &limits));
         near_all.extend(of);
         near_all.extend(near.losers);
     }
@@ -99,30 +106,30 @@ fn compared(before: &World, world: &World, own: &BTreeSet<Key>, times: u64) -> C
             Err(_) => missed.is_unproven = true,
         }
     }
-    let snapshots: Vec<&Snapshot> = views.iter().map(|(_, snapshot)| *snapshot).collect();
     is_complete &= !missed.is_unproven;
-    let missed = missed.told(world, &snapshots, &all.losers);
+    let missed = missed.told(world, all, &told.losers);
     Claimed {
-        findings: all.findings.into_iter().chain(missed).collect(),
+        findings: told.findings.into_iter().chain(missed).collect(),
         is_complete,
     }
 }
 
-/// As much for each rule as one has alone among its neighbours, up to a bound for all; in each of so many views.
-fn limits(rules: usize, times: u64, views: usize) -> Limits {
+/// As much for each rule as one has alone among its neighbours, up to a bound for all, so many times; in each of so
+/// many views.
+pub(super) fn limits(rules: usize, times: u64, views: usize) -> Limits {
     let work = Limits::CHANGE.work.saturating_mul(1 + rules as u64 / 100);
     let states = Limits::CHANGE.states.saturating_mul(1 + rules / 20);
     Limits {
         work: work.min(MAX_WORK).saturating_mul(times) / views.max(1) as u64,
         found: Limits::CHANGE.found.saturating_mul(times as usize),
-        states: states.min(MAX_STATES) / views.max(1),
+        states: states.min(MAX_STATES).saturating_mul(times as usize) / views.max(1),
     }
 }
 
 /// Clashes of several views, each once.
 #[derive(Default)]
-struct Told {
-    findings: Vec<Finding>,
+pub(super) struct Told {
+    pub(super) findings: Vec<Finding>,
     known: BTreeSet<(Meeting, Claim, Claim)>,
     /// Matches of which it is said already who takes their requests.
     losers: BTreeSet<Claim>,
@@ -131,7 +138,7 @@ struct Told {
 
 impl Told {
     /// Adds what was found in one view. Whether that was all.
-    fn add(&mut self, world: &World, found: Clashes) -> bool {
+    pub(super) fn add(&mut self, world: &World, found: Clashes) -> bool {
         if !found.is_complete {
             let note = "more rules meet at one path than are compared with each other: some duplicates, overlaps \
                         and captures may be missing";
@@ -213,7 +220,7 @@ fn place(spot: &Spot) -> String {
 }
 
 /// Where a match was written.
-fn site(world: &World, claim: &Claim) -> Option<Spot> {
+pub(super) fn site(world: &World, claim: &Claim) -> Option<Spot> {
     let resource: ResourceId = format!("{}/{}", Kind::HTTPRoute, claim.rule.owner())
         .parse()
         .ok()?;

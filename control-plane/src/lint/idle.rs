@@ -12,6 +12,12 @@ pub(super) fn look(world: &World) -> Vec<Finding> {
     world.idle().iter().map(unused).chain(empty).collect()
 }
 
+/// Whether a rule is about what is there for nothing. That refuses no write: what uses a thing comes after it, and goes
+/// before it.
+pub(super) const fn is_about(rule: LintRule) -> bool {
+    matches!(rule, LintRule::NoRoutes | LintRule::Unused)
+}
+
 /// What is said of one resource.
 pub(super) fn of(world: &World, id: &ResourceId) -> Option<Finding> {
     match id.kind {

@@ -9,6 +9,7 @@
 mod around;
 mod change;
 mod claims;
+mod earlier;
 mod finding;
 mod idle;
 mod names;

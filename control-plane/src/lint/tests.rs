@@ -3,6 +3,7 @@
 mod around;
 mod change;
 mod cost;
+mod crowded;
 
 use std::time::Duration;
 

@@ -4,7 +4,7 @@ use sluice_intent::{Format, ResourceId, parse};
 use sluice_model::{HistoryId, Revision};
 
 use super::change::{judged, told};
-use super::{A, B, EDGE, ROOT, document, policy, put, route};
+use super::{A, B, EDGE, ROOT, document, policy, put, route, said};
 use crate::compile::tests::certificates::certificate;
 use crate::compile::{Change, Changed, DanglingRefs, World};
 use crate::lint::{Author, judge};
@@ -181,14 +181,26 @@ fn what_a_change_leaves_without_use_is_told() {
     let before = ["a", "b", &*first, &second, &strict];
     assert_eq!(
         judged(&before, &[&other]),
-        refused(&["unused Backend/default/a "])
+        ok(&["unused Backend/default/a "]),
+        "a write is not refused for it"
     );
-    assert_eq!(judged(&before, &["c"]), refused(&["unused Backend/default/c "]));
+    assert_eq!(judged(&before, &["c"]), ok(&["unused Backend/default/c "]));
+    let lone = EDGE
+        .replace("{name: edge}", "{name: second}")
+        .replace("port: 80,", "port: 81,");
+    assert_eq!(
+        judged(&before, &[&lone]),
+        ok(&["noRoutes Gateway/default/second "])
+    );
     let before = ["a", &*first, &strict];
     let gone = deleted(&before, "HTTPRoute/default/r");
     assert_eq!(
         gone,
-        refused(&["noRoutes Gateway/default/edge ", "unused Backend/default/a "])
+        ok(&["noRoutes Gateway/default/edge ", "unused Backend/default/a "])
+    );
+    assert!(
+        said(&["a", &lone, &first, "c", &strict]).contains(&"error unused Backend/default/c ".to_owned()),
+        "it stays an error of lint"
     );
     let idle = ["a", "b", "c", &*first, &second, &strict];
     let wider = first.replace("{name: a}", "{name: a}, {name: b}");

@@ -139,6 +139,20 @@ pub fn clashes(snapshot: &Snapshot, of: Option<&BTreeSet<Key>>, limits: &Limits)
     search.finish()
 }
 
+/// What those claims of the rules `of` that `is_meant` have of each other, and from whom they take requests. What
+/// else stands where they do takes a comparison each, of [`Limits::work`] at most.
+pub fn clashes_between(
+    snapshot: &Snapshot,
+    of: &BTreeSet<Key>,
+    is_meant: &dyn Fn(&Claim) -> bool,
+    limits: &Limits,
+) -> Clashes {
+    let mut search = Search::new(snapshot, Some(of), limits).only(is_meant);
+    let rules = of.iter().filter_map(|key| snapshot.rules.get(key));
+    rules.for_each(|rule| search.rule(rule));
+    search.finish()
+}
+
 /// From whom of other namespaces the rules of `by` take requests; [`Limits::work`] at most.
 pub fn captures(snapshot: &Snapshot, by: &BTreeSet<Key>, limits: &Limits) -> Clashes {
     let mut search = Search::new(snapshot, Some(by), limits);

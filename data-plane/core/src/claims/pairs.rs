@@ -26,6 +26,8 @@ pub(crate) const REQUEST: u64 = 20;
 pub(super) struct Search<'a> {
     snapshot: &'a Snapshot,
     of: Option<&'a BTreeSet<Key>>,
+    /// Claims of `of` that alone are compared; all where there is none.
+    is_meant: Option<&'a dyn Fn(&Claim) -> bool>,
     sampler: Sampler,
     /// Comparisons that may still be made.
     left: u64,
@@ -54,6 +56,7 @@ impl<'a> Search<'a> {
         Self {
             snapshot,
             of,
+            is_meant: None,
             sampler: Sampler::new(limits.states),
             left: limits.work,
             limit: limits.found,
@@ -66,8 +69,20 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// The same search, of these claims alone, and only with each other.
+    pub(super) fn only(self, is_meant: &'a dyn Fn(&Claim) -> bool) -> Self {
+        Self {
+            is_meant: Some(is_meant),
+            ..self
+        }
+    }
+
     pub(super) fn finish(self) -> Clashes {
         self.clashes
+    }
+
+    fn means(&self, claim: &Candidate) -> bool {
+        self.is_meant.is_none_or(|is_meant| is_meant(&Claim::of(claim)))
     }
 
     /// Looks at all that `rule` claims.
@@ -103,7 +118,9 @@ impl<'a> Search<'a> {
                     rule: Arc::clone(rule),
                     at,
                 };
-                look(self, &place, &own);
+                if self.means(&own) {
+                    look(self, &place, &own);
+                }
             }
         }
     }
@@ -130,6 +147,9 @@ impl<'a> Search<'a> {
             // Every pair is looked at once: when it is the turn of its first, or of the only one that is asked for.
             let comes_again = self.of.is_none_or(|of| of.contains(&mate.rule.rule.key));
             if comes_again && !is_first {
+                continue;
+            }
+            if self.is_meant.is_some() && !(comes_again && self.means(mate)) {
                 continue;
             }
             let is_open = [own.conditions(), mate.conditions()]
