@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use prost::Message as _;
+use sluice_core::is_credential;
 use sluice_proto::v1::{self, sampled_header::Value};
 
 use crate::compile::ViewKey;
@@ -39,8 +40,6 @@ const MAX_REQUEST: usize = 16 * 1024;
 const MAX_WEIGHT: u64 = 1 << 32;
 /// Bytes of what a key is called.
 const KEY_ID: usize = 8;
-/// Headers of which values are kept in no report's plain words.
-const SECRET: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "sluice-debug"];
 
 /// What was heard since the last row.
 #[derive(Debug, Default)]
@@ -218,8 +217,7 @@ fn is_in_bounds(request: &v1::SampledRequest) -> bool {
 /// A proxy that tells what it should not is not believed to have meant it.
 fn conceal(request: &mut v1::SampledRequest) {
     for header in &mut request.headers {
-        let is_secret = SECRET.iter().any(|name| header.name.eq_ignore_ascii_case(name));
-        if is_secret && matches!(header.value, Some(Value::Text(_))) {
+        if is_credential(&header.name) && matches!(header.value, Some(Value::Text(_))) {
             header.value = Some(Value::Hash(Vec::new()));
         }
     }
