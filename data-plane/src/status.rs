@@ -1,6 +1,6 @@
 //! What a proxy is doing, as everybody but its requests may see it.
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use sluice_model::{HistoryId, Key, Position, Violation};
 
@@ -45,6 +45,8 @@ pub struct ControlLink {
     pub report_interval: Duration,
     /// What it wants values in samples to be hashed with.
     pub sample_key: Option<[u8; 32]>,
+    /// How many kinds of sampled requests it wants in a report at most, if it says so.
+    pub sample_kinds: Option<NonZeroU32>,
 }
 
 impl fmt::Debug for ControlLink {

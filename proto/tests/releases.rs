@@ -191,9 +191,10 @@ fn fields_since_0_1_0_keep_their_numbers_and_types() {
     let welcome = v1::Welcome {
         bundle: Some(v1::Bundle::default()),
         reconnect_spread_ms: 3,
+        sample_kinds: 4,
         ..v1::Welcome::default()
     };
-    pinned(&welcome, &[0x2a, 0, 0x30, 3]);
+    pinned(&welcome, &[0x2a, 0, 0x30, 3, 0x40, 4]);
     let report = v1::Report {
         plain: vec![v1::EndpointName {
             backend: "b".into(),

@@ -82,6 +82,7 @@ impl FakeControl {
             bundle: None,
             reconnect_spread_ms: 0,
             sample_key: Vec::new(),
+            sample_kinds: 0,
         };
         stream.say(control_message::Body::Welcome(welcome)).await?;
         Ok(stream)

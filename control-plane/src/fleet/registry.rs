@@ -24,7 +24,7 @@ use super::metrics::Traffic;
 use super::parts::Unsaid;
 use super::peers::Peers;
 use super::refusal::{Lexicon, Refused};
-use super::samples::Samples;
+use super::samples::{Samples, asked_kinds};
 use super::telemetry::{Rooms, Telemetry};
 use super::timing::Timings;
 use crate::clock;
@@ -168,6 +168,12 @@ impl Fleet {
     /// at once, in milliseconds.
     pub(super) fn reconnect_spread_ms(&self) -> u32 {
         u32::try_from(self.size() / RECONNECTS_PER_MS).unwrap_or(u32::MAX)
+    }
+
+    /// How many kinds of sampled requests a proxy that comes now should tell at a time. One that came when there
+    /// were few is not told again: what it says past its share is made fewer here.
+    pub(super) fn sample_kinds(&self) -> u32 {
+        asked_kinds(self.size())
     }
 
     /// How many proxies are known here.

@@ -362,6 +362,7 @@ impl Stream {
             bundle: self.told.as_ref().map(|standing| standing.bundle().clone()),
             reconnect_spread_ms: self.common.fleet.reconnect_spread_ms(),
             sample_key: key.map(|key| key.expose().to_vec()).unwrap_or_default(),
+            sample_kinds: self.common.fleet.sample_kinds(),
         }
     }
 

@@ -3,6 +3,7 @@
 //! The worlds before and after are compiled by the code that compiles live ones, and compared by the code
 //! that routes live requests ([`sluice_core::diff`]), so what is predicted is what happens.
 
+mod part;
 mod replay;
 mod samples;
 pub(crate) mod schema;

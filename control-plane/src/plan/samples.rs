@@ -1,5 +1,6 @@
 //! Requests that proxies sampled, replayed on each part of the fleet that they were made on.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
 use http::header::HOST;
@@ -7,11 +8,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use schemars::JsonSchema;
 use serde::Serialize;
 use sluice_core::diff::replay::{Found, Recorded, Replay, ReplayBounds, Sample, Spelt, Totals};
-use sluice_core::{RequestView, Snapshot, sample_key_id};
+use sluice_core::{RequestView, Snapshot, is_credential, sample_key_id};
 use sluice_intent::Labels;
 use sluice_model::{Secret, Violation};
 use sluice_proto::v1::{self, sampled_header::Value};
 
+use super::part::Part;
 use super::replay::{Feed, Malformed, TrafficReplay};
 use super::{MAX_VIEWS, selectors};
 use crate::compile::{ViewKey, World};
@@ -37,7 +39,9 @@ pub struct Sampled {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SampledTraffic {
-    /// Since when there are samples, in milliseconds since 1970; of what is some hours old whole hours are kept.
+    /// Since when there are samples, in milliseconds since 1970; rows that are older than ten minutes
+    /// become one for each hour of the clock, all of which is replayed, so it may be up to an hour before what was
+    /// asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from_ms: Option<u64>,
     /// Until when.
@@ -48,8 +52,10 @@ pub struct SampledTraffic {
     pub unread: u64,
     /// Parts of the fleet, each judged by what its proxies have.
     pub views: Vec<ViewTraffic>,
-    /// Parts that were not looked at, for want of room.
+    /// Parts that were not looked at, for want of room: those with the fewest requests.
     pub views_omitted: usize,
+    /// Their requests, which count for nothing else.
+    pub requests_omitted: u64,
 }
 
 /// The requests of one part of the fleet.
@@ -76,8 +82,9 @@ pub struct ViewTraffic {
 struct Batch<'a> {
     group: &'a SampleGroup,
     members: &'a SampleMembers,
-    /// From here, to here, of so many.
-    part: [u64; 3],
+    part: Part,
+    /// Requests of the same view in groups before this one.
+    before: u128,
 }
 
 /// Batches by the view that proxies have and the one that they would have.
@@ -96,19 +103,23 @@ pub fn replay_samples(
 ) -> Result<TrafficReplay, Vec<Violation>> {
     let worlds = [&proposal.before, &proposal.changed.world];
     let parts = parts(worlds, labels, fleet, &sampled.kinds);
-    let batches = parts.values().flatten().filter(|batch| batch.part[0] == 0);
+    let batches = parts.values().flatten().filter(|batch| batch.part.is_first());
     let left_out = batches.map(|batch| batch.members.left_out());
+    let left_out = left_out.fold(0, u64::saturating_add);
+    let (parts, omitted) = heaviest(parts, MAX_VIEWS);
+    let omitted_requests = omitted.values().map(|batches| requests(batches));
     let mut told = SampledTraffic {
         from_ms: sampled.from_ms,
         to_ms: sampled.to_ms,
-        left_out: left_out.fold(0, u64::saturating_add),
+        left_out,
         unread: sampled.unread,
         views: Vec::new(),
-        views_omitted: parts.len().saturating_sub(MAX_VIEWS),
+        views_omitted: omitted.len(),
+        requests_omitted: omitted_requests.fold(0, u64::saturating_add),
     };
     let mut found = Found::new(ReplayBounds::default());
     let mut malformed = Malformed::default();
-    for (keys, batches) in parts.iter().take(MAX_VIEWS) {
+    for (keys, batches) in &parts {
         let [before, after] = [worlds[0].snapshot_of(&keys[0])?, worlds[1].snapshot_of(&keys[1])?];
         let so_far = found.totals();
         let mut feed = Feed {
@@ -140,6 +151,7 @@ fn parts<'a>(
         *moves.entry(before).or_default().entry(after).or_default() += 1;
     }
     let mut parts = Parts::new();
+    let mut known: BTreeMap<ViewKey, u128> = BTreeMap::new();
     for (group, members) in kinds.groups() {
         let all: ViewKey = group.selectors.iter().map(|one| one.as_str().into()).collect();
         let before = worlds[0].existing(&all);
@@ -148,18 +160,34 @@ fn parts<'a>(
             None if labels.is_some() => continue,
             None => BTreeMap::from([(worlds[1].existing(&all), 1)]),
         };
-        let proxies = after.values().sum();
-        let mut from = 0;
-        for (after, count) in after {
-            let part = [from, from + count, proxies];
-            from += count;
-            parts
-                .entry([before.clone(), after])
-                .or_default()
-                .push(Batch { group, members, part });
+        let proxies: Vec<u64> = after.values().copied().collect();
+        let sum = known.entry(before.clone()).or_default();
+        for (after, part) in after.into_keys().zip(Part::of(&proxies)) {
+            let batch = Batch {
+                group,
+                members,
+                part,
+                before: *sum,
+            };
+            parts.entry([before.clone(), after]).or_default().push(batch);
         }
+        *sum += members.weight();
     }
     parts
+}
+
+/// The parts with the most requests, at most so many, and the others.
+fn heaviest(parts: Parts<'_>, most: usize) -> (Parts<'_>, Parts<'_>) {
+    let mut parts: Vec<_> = parts.into_iter().collect();
+    parts.sort_by_cached_key(|(_, batches)| Reverse(requests(batches)));
+    let others = parts.split_off(most.min(parts.len()));
+    (parts.into_iter().collect(), others.into_iter().collect())
+}
+
+/// How many requests there are in a part.
+fn requests(batches: &[Batch<'_>]) -> u64 {
+    let own = |batch: &Batch<'_>| batch.own(batch.before, batch.members.weight());
+    batches.iter().map(own).fold(0, u64::saturating_add)
 }
 
 fn replay_part(
@@ -179,11 +207,14 @@ fn replay_part(
         let names = batch.group.headers.iter();
         let names = names.filter_map(|name| HeaderName::try_from(name).ok());
         let names: Vec<_> = names.chain([HOST]).collect();
+        let mut before = batch.before;
         for request in batch.members.requests() {
+            let all = u128::from(request.weight);
             let request = v1::SampledRequest {
-                weight: batch.share(request.weight),
+                weight: batch.own(before, all),
                 ..request
             };
+            before += all;
             if request.weight == 0 {
                 continue;
             }
@@ -211,6 +242,11 @@ fn bring(
     for header in &request.headers {
         let name = HeaderName::try_from(&header.name).ok()?;
         let value = match (header.value.as_ref()?, spelt) {
+            // Whoever proposes a rule would learn whether it was sent, and so what it is, guess by guess.
+            _ if is_credential(name.as_str()) => {
+                unknown.push(name.clone());
+                None
+            }
             (Value::Text(text), _) => Some(text.as_str()),
             (Value::Hash(hash), Some(spelt)) if !hash.is_empty() => {
                 let value = spelt.value(&name, hash);
@@ -252,11 +288,10 @@ fn bring(
 }
 
 impl Batch<'_> {
-    /// The part of so many requests; those of all parts are all of them.
-    fn share(&self, weight: u64) -> u64 {
-        let [from, to, all] = self.part.map(u128::from);
-        let until = |end: u128| u128::from(weight) * end / all.max(1);
-        u64::try_from(until(to) - until(from)).unwrap_or(u64::MAX)
+    /// How many of the next so many requests are of its part; those of all parts are all of them.
+    fn own(&self, before: u128, requests: u128) -> u64 {
+        let until = |end: u128| self.part.of_first(end);
+        u64::try_from(until(before + requests) - until(before)).unwrap_or(u64::MAX)
     }
 }
 
@@ -277,5 +312,53 @@ impl ViewTraffic {
                 judged => target * 100.0 / judged as f64,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of proxies that match this selector.
+    fn group(selector: &str) -> SampleGroup {
+        SampleGroup {
+            selectors: vec![selector.to_owned()],
+            headers: Vec::new(),
+            query: false,
+            key_id: vec![7; 8],
+        }
+    }
+
+    #[test]
+    fn parts_with_few_requests_are_left_out_first_and_their_requests_counted() {
+        let mut kinds = SampleKinds::default();
+        for (selector, weights) in [
+            ("a=1", &[1_u64, 2][..]),
+            ("b=1", &[40][..]),
+            ("c=1", &[5][..]),
+            ("d=1", &[30, 9][..]),
+        ] {
+            let named = (0_u8..).zip(weights).map(|(name, weight)| (vec![name], *weight));
+            assert!(kinds.add(&group(selector), named, 0));
+        }
+        let mut parts = Parts::new();
+        for (group, members) in kinds.groups() {
+            let key: ViewKey = group.selectors.iter().map(|one| one.as_str().into()).collect();
+            let of_two = Part::of(&[1, 0]);
+            let batches = of_two.into_iter().map(|part| Batch {
+                group,
+                members,
+                part,
+                before: 3,
+            });
+            for (after, batch) in ["", "x=1"].into_iter().zip(batches) {
+                parts.insert([key.clone(), ViewKey::from(after)], vec![batch]);
+            }
+        }
+        let (kept, others) = heaviest(parts, 2);
+        let names: Vec<_> = kept.keys().map(|[before, _]| before.to_string()).collect();
+        assert_eq!(names, ["b=1", "d=1"], "in the order of their names");
+        let left = others.values().map(|batches| requests(batches)).sum::<u64>();
+        assert_eq!((others.len(), left), (6, 8));
     }
 }

@@ -25,7 +25,9 @@ pub enum Verb {
     Delete,
     /// To make debug tokens, with which proxies tell what becomes of requests. Of no kinds and namespaces.
     Debug,
-    /// To replay requests that proxies sampled, and to be shown some of them. Of no kinds and namespaces.
+    /// To replay requests that proxies sampled, and to be shown some of them. Of no kinds and namespaces. With
+    /// `plan`, it lets find out by guesses whether a value was sent that samples have a hash of: hashes are
+    /// compared with what is proposed. Of headers with credentials nothing is told.
     Samples,
 }
 

@@ -31,7 +31,12 @@ fn request(path: &str, user: sampled_header::Value, weight: u64) -> v1::SampledR
 
 /// A value as a proxy tells it that has this key.
 fn hashed(key: &[u8; 32], value: &str) -> sampled_header::Value {
-    let name = "x-user".parse().unwrap();
+    hashed_of("x-user", key, value)
+}
+
+/// The same of another header.
+fn hashed_of(name: &str, key: &[u8; 32], value: &str) -> sampled_header::Value {
+    let name = name.parse().unwrap();
     sampled_header::Value::Hash(sampled_value(key, &name, value).to_vec())
 }
 
@@ -74,11 +79,16 @@ async fn replay(server: &Server, manifests: &[Value]) -> Answer {
 
 /// The shop, where requests of `ann` go to `pay`.
 fn for_ann() -> Vec<Value> {
+    with_header("x-user", "ann")
+}
+
+/// The shop, where requests with this header go to `pay`.
+fn with_header(name: &str, value: &str) -> Vec<Value> {
     let mut route = route("shop", "web");
     let own = json!({
         "matches": [{
             "path": {"type": "PathPrefix", "value": "/"},
-            "headers": [{"name": "x-user", "value": "ann"}],
+            "headers": [{"name": name, "value": value}],
         }],
         "backendRefs": [{"name": "pay"}],
     });
@@ -136,6 +146,45 @@ async fn hashes_are_judged_by_the_key_they_were_made_with_and_no_other() {
     moved["metadata"]["name"] = json!("shop");
     let answer = replay(&server, &[backend("pay", 81), moved]).await;
     assert_eq!(answer.json["traffic"]["changed"], 77, "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_guess_at_a_credential_is_neither_right_nor_wrong() {
+    const SENT: &str = "what-was-sent";
+    let server = Server::start().await;
+    server.apply(&shop()).await;
+    let key = key(&server).await;
+    let credentials = ["authorization", "cookie", "proxy-authorization"];
+    let of = |name: &&str| v1::SampledRequest {
+        headers: vec![v1::SampledHeader {
+            name: (*name).to_owned(),
+            value: Some(hashed_of(name, &key, SENT)),
+        }],
+        ..request("/", hashed(&key, "ann"), 5)
+    };
+    put(&server, &[], &key, credentials.iter().map(of).collect()).await;
+    for name in credentials {
+        for guess in [SENT, "something-else"] {
+            let answer = replay(&server, &with_header(name, guess)).await;
+            let traffic = &answer.json["traffic"];
+            assert_eq!(
+                (&traffic["requests"], &traffic["changed"], &traffic["notJudged"]),
+                (
+                    &json!(15),
+                    &json!(0),
+                    &json!({"requests": 5, "hidden": {name: 5}, "beyond": 0})
+                ),
+                "{guess}: {answer:?}"
+            );
+        }
+    }
+    // What is no credential is judged: whoever may replay samples, and plans, can guess at it.
+    let user = vec![request("/", hashed(&key, SENT), 7)];
+    put(&server, &[], &key, user).await;
+    for (guess, changed) in [(SENT, 7), ("something-else", 0)] {
+        let answer = replay(&server, &with_header("x-user", guess)).await;
+        assert_eq!(answer.json["traffic"]["changed"], changed, "{answer:?}");
+    }
 }
 
 #[tokio::test]

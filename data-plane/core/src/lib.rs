@@ -46,7 +46,7 @@ pub use backend::{BackendState, EndpointState};
 pub use backoff::Backoff;
 pub use candidate::CompiledRule;
 pub use choose::{Choice, Extras, Pick, Weights};
-pub use diff::replay::{sample_key_id, sampled_value};
+pub use diff::replay::{is_credential, sample_key_id, sampled_value};
 pub use experiment::VariantChoice;
 pub use explanation::{
     BackendPolicy, Chosen, Copied, CrossOrigin, Decision, ExplainBounds, Explanation, NearMiss,

@@ -18,6 +18,7 @@ use crate::{
     clock::Clock,
     live::{Generation, Live},
     status::Status,
+    worker::Random,
 };
 
 /// Between two looks at the workers while nobody wants reports: sums must not wait on workers for
@@ -25,6 +26,8 @@ use crate::{
 const UNASKED: Duration = Duration::from_secs(1);
 /// Between two reports with samples: what is equal is added up meanwhile.
 const SAMPLES: Duration = Duration::from_secs(5);
+/// Of samples that nobody takes, those of the last two such times are kept.
+const TURN: Duration = Duration::from_secs(60);
 
 pub(super) struct Reporter {
     pub(super) clock: Clock,
@@ -33,6 +36,7 @@ pub(super) struct Reporter {
     pub(super) collector: Collector,
     pub(super) status: watch::Receiver<Status>,
     pub(super) reports: mpsc::Sender<v1::Report>,
+    pub(super) random: Random,
 }
 
 impl Reporter {
@@ -43,11 +47,16 @@ impl Reporter {
         let mut telling = 0;
         let mut last = Instant::now();
         let mut sampled = Instant::now();
+        let mut turned = Instant::now();
         let mut seen: Option<Arc<Generation>> = None;
         loop {
             let link = self.status.borrow().control.clone();
             sleep(link.as_ref().map_or(UNASKED, |link| link.report_interval)).await;
             self.collector.refresh().await;
+            if turned.elapsed() >= TURN {
+                turned = Instant::now();
+                self.sums.borrow_mut().turn_samples();
+            }
             let snapshot = self.live.current();
             if seen.as_ref().is_none_or(|seen| !Arc::ptr_eq(seen, &snapshot)) {
                 self.sums.borrow_mut().retain(&snapshot);
@@ -65,7 +74,8 @@ impl Reporter {
                 let mut report = with_health(traffic, &mut health, &snapshot, self.clock.now());
                 if let Some(key) = link.sample_key.filter(|_| sampled.elapsed() >= SAMPLES) {
                     sampled = Instant::now();
-                    report.samples = self.sums.borrow_mut().take_samples(&key);
+                    let mut sums = self.sums.borrow_mut();
+                    report.samples = sums.take_samples(&key, link.sample_kinds, || self.random.next());
                 }
                 if has_news(&report) {
                     permit.send(report);

@@ -118,6 +118,7 @@ pub(crate) async fn run(control: Control) {
         collector: collector.clone(),
         status: status.subscribe(),
         reports,
+        random: Random::seeded(),
     };
     tasks.spawn_local(reporter.run());
     let endpoint = Admin {

@@ -1,13 +1,14 @@
-//! What all workers sampled and the control plane was not told yet: equal requests are one.
+//! What all workers sampled and the control plane was not told yet: equal requests are one. What nobody takes is
+//! forgotten, and counted: it would pass for what was made when it is told.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, mem, num::NonZeroU32, sync::Arc};
 
-use sluice_core::{Tally, TallyBounds, sample_key_id, sampled_value};
+use sluice_core::{Tally, TallyBounds, sample_key_id, sampled_value, thin, thin_to};
 use sluice_proto::v1::{self, sampled_header::Value};
 
 use super::{Reservoir, Sampled, Sampling};
 
-/// What is kept until it is told.
+/// What is told at a time, and kept of each minute until then.
 const BOUNDS: TallyBounds = TallyBounds {
     kinds: 2_000,
     bytes: 256 * 1024,
@@ -17,6 +18,14 @@ const BOUNDS: TallyBounds = TallyBounds {
 #[derive(Debug)]
 pub(crate) struct Gathered {
     sampling: Arc<Sampling>,
+    latest: Minute,
+    earlier: Minute,
+    lost: u64,
+}
+
+/// What came between two turns.
+#[derive(Debug)]
+struct Minute {
     tally: Tally<Sampled>,
     left_out: u64,
 }
@@ -25,9 +34,23 @@ impl Gathered {
     pub(crate) fn new(sampling: Arc<Sampling>) -> Self {
         Self {
             sampling,
-            tally: Tally::new(BOUNDS, bytes_of),
-            left_out: 0,
+            latest: Minute::new(),
+            earlier: Minute::new(),
+            lost: 0,
         }
+    }
+
+    /// Begins another minute. What came in the one before the last and was not taken is forgotten.
+    pub(crate) fn turn(&mut self) {
+        let latest = mem::replace(&mut self.latest, Minute::new());
+        let forgotten = mem::replace(&mut self.earlier, latest);
+        let requests = forgotten.tally.all().saturating_add(forgotten.left_out);
+        self.lost = self.lost.saturating_add(requests);
+    }
+
+    /// How many requests were forgotten so far.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// Adds what a worker kept: together it stands for all that the worker saw.
@@ -40,23 +63,38 @@ impl Gathered {
         for (at, one) in (0..).zip(reservoir.kept) {
             let weight = each + u64::from(at < rest);
             match one {
-                Some(one) => self.tally.add(one, weight),
-                None => self.left_out = self.left_out.saturating_add(weight),
+                Some(one) => self.latest.tally.add(one, weight),
+                None => self.latest.left_out = self.latest.left_out.saturating_add(weight),
             }
         }
     }
 
-    /// All of it as it travels, with `key` for the values that are hashed. `None` when there is nothing.
-    pub(crate) fn take(&mut self, key: &[u8; 32]) -> Option<v1::Samples> {
-        let left_out = std::mem::take(&mut self.left_out);
-        if self.tally.is_empty() && left_out == 0 {
+    /// All of it as it travels, with `key` for the values that are hashed; in at most so many kinds, which stand for
+    /// all, where there is a bound. `None` when there is nothing.
+    pub(crate) fn take(
+        &mut self,
+        key: &[u8; 32],
+        most: Option<NonZeroU32>,
+        mut offset: impl FnMut() -> u64,
+    ) -> Option<v1::Samples> {
+        let minutes = [&mut self.earlier, &mut self.latest].map(|minute| mem::replace(minute, Minute::new()));
+        let mut kinds: BTreeMap<Sampled, u64> = BTreeMap::new();
+        let mut left_out = 0_u64;
+        for minute in minutes {
+            left_out = left_out.saturating_add(minute.left_out);
+            let factor = minute.tally.factor();
+            for (one, count) in minute.tally.into_kinds() {
+                let sum = kinds.entry(one).or_default();
+                *sum = sum.saturating_add(count.saturating_mul(factor));
+            }
+        }
+        if kinds.is_empty() && left_out == 0 {
             return None;
         }
-        let tally = std::mem::replace(&mut self.tally, Tally::new(BOUNDS, bytes_of));
-        let factor = tally.factor();
-        let requests = tally
-            .into_kinds()
-            .map(|(one, count)| self.told(one, count.saturating_mul(factor), key));
+        let most = most.map_or(BOUNDS.kinds, |most| BOUNDS.kinds.min(most.get() as usize));
+        let kinds = thin(kinds.into_iter().collect(), most, offset());
+        let kinds = thin_to(kinds, BOUNDS.bytes, bytes_of, offset);
+        let requests = kinds.into_iter().map(|(one, weight)| self.told(one, weight, key));
         let names = self.sampling.headers.iter();
         Some(v1::Samples {
             requests: requests.collect(),
@@ -88,6 +126,15 @@ impl Gathered {
             query: one.query.map(Into::into),
             headers: one.headers.into_iter().filter_map(header).collect(),
             weight,
+        }
+    }
+}
+
+impl Minute {
+    fn new() -> Self {
+        Self {
+            tally: Tally::new(BOUNDS, bytes_of),
+            left_out: 0,
         }
     }
 }
@@ -141,7 +188,7 @@ mod tests {
         gathered.add(reservoir(2, &["/b", "/b"]));
         gathered.add(reservoir(3, &[]));
         gathered.add(reservoir(6, &["long", "/a"]));
-        let told = gathered.take(&[1; 32]).unwrap();
+        let told = gathered.take(&[1; 32], None, || 0).unwrap();
         let weights: Vec<_> = told.requests.iter().map(|one| (&*one.path, one.weight)).collect();
         assert_eq!(weights, [("/a", 8), ("/b", 4)]);
         assert_eq!(
@@ -152,9 +199,67 @@ mod tests {
             (told.headers, told.query),
             (vec!["x-beta".to_owned(), "x-user".to_owned()], false)
         );
-        assert_eq!(gathered.take(&[1; 32]), None);
+        assert_eq!(gathered.take(&[1; 32], None, || 0), None);
         gathered.add(reservoir(2, &["long"]));
-        assert_eq!(gathered.take(&[1; 32]).unwrap().left_out, 2);
+        assert_eq!(gathered.take(&[1; 32], None, || 0).unwrap().left_out, 2);
+    }
+
+    /// Requests of so many kinds, two of each.
+    fn kinds(count: u64) -> Reservoir {
+        Reservoir {
+            seen: 2 * count,
+            kept: (0..count)
+                .map(|at| Some(sampled(&format!("/{at:05}"), "ann")))
+                .collect(),
+        }
+    }
+
+    fn weight(told: &v1::Samples) -> u64 {
+        told.requests.iter().map(|one| one.weight).sum()
+    }
+
+    #[test]
+    fn what_nobody_takes_is_forgotten_after_two_minutes_and_counted() {
+        let mut gathered = gathered();
+        gathered.add(kinds(5));
+        gathered.add(Reservoir {
+            seen: 4,
+            kept: vec![None],
+        });
+        gathered.turn();
+        gathered.add(kinds(3));
+        assert_eq!(gathered.lost(), 0);
+        gathered.turn();
+        gathered.add(kinds(2));
+        assert_eq!(gathered.lost(), 14);
+        let told = gathered.take(&[1; 32], None, || 0).unwrap();
+        // The same in both minutes is one.
+        assert_eq!((told.requests.len(), weight(&told), told.left_out), (3, 10, 0));
+        (0..3).for_each(|_| gathered.turn());
+        assert_eq!((gathered.lost(), gathered.take(&[1; 32], None, || 0)), (14, None));
+    }
+
+    #[test]
+    fn no_more_kinds_are_told_than_are_asked_for_and_they_stand_for_all() {
+        let mut gathered = gathered();
+        for (most, told_kinds) in [(8, 8), (1, 1), (500, 100), (u32::MAX, 100)] {
+            gathered.add(kinds(100));
+            let told = gathered
+                .take(&[1; 32], NonZeroU32::new(most), || 1 << 63)
+                .unwrap();
+            assert_eq!((told.requests.len(), weight(&told)), (told_kinds, 200), "{most}");
+        }
+        // Two minutes are no more than one is.
+        gathered.add(kinds(1_500));
+        gathered.turn();
+        let of_others = (0..1_500).map(|at| Some(sampled(&format!("/other/{at}"), "bob")));
+        gathered.add(Reservoir {
+            seen: 1_500,
+            kept: of_others.collect(),
+        });
+        let told = gathered.take(&[1; 32], None, || 1 << 63).unwrap();
+        assert!(told.requests.len() <= BOUNDS.kinds, "{}", told.requests.len());
+        assert_eq!(weight(&told), 4_500);
     }
 
     #[test]
@@ -165,7 +270,7 @@ mod tests {
                 seen: 1,
                 kept: vec![Some(sampled("/a", user))],
             });
-            let mut told = gathered.take(key).unwrap();
+            let mut told = gathered.take(key, None, || 0).unwrap();
             assert!(!format!("{told:?}").contains(user), "{told:?}");
             told.requests.remove(0).headers
         };

@@ -10,10 +10,8 @@ mod sampler;
 
 use std::num::NonZeroU16;
 
-use http::{
-    HeaderName,
-    header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION},
-};
+use http::HeaderName;
+use sluice_core::is_credential;
 use thiserror::Error;
 
 pub(crate) use self::{
@@ -26,15 +24,6 @@ pub(crate) use self::{
 const MAX_REQUESTS: u16 = 1_000;
 /// Headers that are looked at.
 const MAX_HEADERS: usize = 32;
-
-/// Headers of which at most a hash is kept, whatever was asked for.
-const SECRET: [HeaderName; 4] = [
-    AUTHORIZATION,
-    COOKIE,
-    PROXY_AUTHORIZATION,
-    // It carries a token.
-    HeaderName::from_static("sluice-debug"),
-];
 
 /// What is kept of requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +58,7 @@ impl Sampling {
         hashed: &[HeaderName],
         query: bool,
     ) -> Result<Self, SamplingError> {
-        let is_plain = |name: &HeaderName| !SECRET.contains(name) && !hashed.contains(name);
+        let is_plain = |name: &HeaderName| !is_credential(name.as_str()) && !hashed.contains(name);
         let names = plain.iter().chain(hashed);
         let mut headers: Vec<_> = names.map(|name| (name.clone(), is_plain(name))).collect();
         headers.sort_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
@@ -90,6 +79,8 @@ impl Sampling {
 
 #[cfg(test)]
 mod tests {
+    use http::header::{AUTHORIZATION, COOKIE};
+
     use super::*;
 
     #[test]

@@ -12,7 +12,7 @@
 //! it does not ask for what is about to be there. A control plane that says Drain is left at once for
 //! the next one.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use sluice_core::{Backoff, Millis};
 use sluice_model::Code;
@@ -76,6 +76,8 @@ pub(super) enum Action {
     Welcomed {
         report_interval: Duration,
         sample_key: Option<[u8; 32]>,
+        /// Of so many kinds in a report, if it says how many.
+        sample_kinds: Option<NonZeroU32>,
     },
 }
 
@@ -212,6 +214,7 @@ impl Machine {
                     Action::Welcomed {
                         report_interval,
                         sample_key: welcome.sample_key.try_into().ok(),
+                        sample_kinds: NonZeroU32::new(welcome.sample_kinds),
                     },
                 ]
             }

@@ -165,6 +165,7 @@ impl Task {
             Action::Welcomed {
                 report_interval,
                 sample_key,
+                sample_kinds,
             } => {
                 channels.credentials.welcomed();
                 self.telling += 1;
@@ -178,6 +179,7 @@ impl Task {
                     telling,
                     report_interval,
                     sample_key,
+                    sample_kinds,
                 };
                 channels.status.send_modify(|status| status.control = Some(link));
             }

@@ -180,6 +180,11 @@ fn connections(text: &mut Text, totals: &Totals) {
             counters.dropped_log_lines,
         ),
         (
+            "sluice_samples_lost_total",
+            "Sampled requests, and those that they stand for, that no control plane took in time.",
+            totals.lost_samples(),
+        ),
+        (
             "sluice_debug_told_total",
             "Requests told what became of them, for a debug token that held.",
             counters.debug_told,

@@ -1,6 +1,6 @@
 //! Sums of what the workers counted, and what of it has not been reported yet.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 use sluice_core::Snapshot;
 use sluice_model::Key;
@@ -31,9 +31,27 @@ impl Totals {
         }
     }
 
-    /// The samples since the last call, with `key` for values that are hashed.
-    pub(crate) fn take_samples(&mut self, key: &[u8; 32]) -> Option<v1::Samples> {
-        self.samples.as_mut()?.take(key)
+    /// The samples since the last call, or of two minutes, with `key` for values that are hashed, in at most so many
+    /// kinds; see [`Gathered::take`].
+    pub(crate) fn take_samples(
+        &mut self,
+        key: &[u8; 32],
+        most: Option<NonZeroU32>,
+        offset: impl FnMut() -> u64,
+    ) -> Option<v1::Samples> {
+        self.samples.as_mut()?.take(key, most, offset)
+    }
+
+    /// Begins another minute of samples, see [`Gathered::turn`].
+    pub(crate) fn turn_samples(&mut self) {
+        if let Some(samples) = &mut self.samples {
+            samples.turn();
+        }
+    }
+
+    /// Sampled requests that no control plane took in time.
+    pub(super) fn lost_samples(&self) -> u64 {
+        self.samples.as_ref().map_or(0, Gathered::lost)
     }
 
     /// Adds what a worker counted.

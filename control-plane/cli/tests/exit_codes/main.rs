@@ -255,7 +255,7 @@ fn a_replay_without_samples_or_of_what_cannot_be_judged_is_1_and_options_of_logs
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("no requests were sampled"), "{said}");
     let unknown = r#"{"traffic": {"requests": 3, "judged": 0, "notJudged": {"requests": 3, "hidden": {"x-user": 3}}},
-        "sampled": {"fromMs": 1000, "toMs": 18001000, "views": [], "leftOut": 2, "unread": 1, "viewsOmitted": 0}}"#;
+        "sampled": {"fromMs": 1000, "toMs": 18001000, "views": [], "leftOut": 2, "unread": 1, "viewsOmitted": 3, "requestsOmitted": 1200}}"#;
     let (code, said) = replay(unknown, &["--since", "3h"])?;
     assert_eq!(code, Some(1), "{said}");
     for line in [
@@ -263,6 +263,7 @@ fn a_replay_without_samples_or_of_what_cannot_be_judged_is_1_and_options_of_logs
         "Sampled by proxies in the last 5h, each standing for those like it: shares are estimates.",
         "Not counted: 2 requests that were too long to be kept.",
         "Not read: 1 kind of what is stored.",
+        "Not looked at: 3 further combinations of proxy selectors, with 1,200 requests.",
         "or not even that (x-user: 3)",
     ] {
         assert!(said.contains(line), "{said}");

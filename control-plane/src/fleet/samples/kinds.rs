@@ -74,6 +74,11 @@ impl Members {
         self.kinds.iter().filter_map(request)
     }
 
+    /// How many requests all kinds stand for.
+    pub fn weight(&self) -> u128 {
+        self.kinds.values().copied().map(u128::from).sum()
+    }
+
     /// Requests of which nothing was kept, as they were too long.
     pub fn left_out(&self) -> u64 {
         self.left_out

@@ -10,9 +10,10 @@ mod kinds;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use prost::Message as _;
+use prost::Message;
+use sluice_core::{is_credential, thin_to};
 use sluice_proto::v1::{self, sampled_header::Value};
 
 use crate::compile::ViewKey;
@@ -26,6 +27,10 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 const ROW_BYTES: usize = 256 * 1024;
 /// Kinds of one report; a proxy tells fewer.
 const MAX_KINDS: usize = 5_000;
+/// Kinds that all proxies together should tell at a time, which is every five seconds.
+const FLEET_KINDS: usize = 100_000;
+/// Kinds that one is asked for at a time: at least, however many others there are, and at most.
+const ASKED_KINDS: [usize; 2] = [8, 2_000];
 /// Views, and ways of looking at requests, of one proxy in a minute: it has one, or another after it was labelled
 /// or told of a new key.
 const MAX_GROUPS: usize = 4;
@@ -39,8 +44,6 @@ const MAX_REQUEST: usize = 16 * 1024;
 const MAX_WEIGHT: u64 = 1 << 32;
 /// Bytes of what a key is called.
 const KEY_ID: usize = 8;
-/// Headers of which values are kept in no report's plain words.
-const SECRET: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "sluice-debug"];
 
 /// What was heard since the last row.
 #[derive(Debug, Default)]
@@ -64,7 +67,8 @@ pub(super) enum Lost {
 /// By the proxy that told it: so each has a share.
 #[derive(Debug, Default)]
 struct Heard {
-    proxies: BTreeMap<String, Told>,
+    /// Shared with whoever reads them meanwhile.
+    proxies: BTreeMap<String, Arc<Told>>,
     bytes: usize,
 }
 
@@ -96,7 +100,8 @@ impl Samples {
         self.key.get()
     }
 
-    /// Adds what `proxy`, of `view`, reports: one of so many of the fleet.
+    /// Adds what `proxy`, of `view`, reports: one of so many of the fleet. What is more than its share is made fewer
+    /// before anything is done with it.
     pub(super) fn fold(&self, proxy: &str, view: &ViewKey, fleet: usize, samples: v1::Samples) {
         let told = samples.requests.len() as u64;
         if !is_presentable(&samples) {
@@ -108,8 +113,14 @@ impl Samples {
             query: samples.query,
             key_id: samples.key_id,
         };
-        let kinds = readable(samples.requests);
-        self.lose(Lost::Malformed, told - kinds.len() as u64);
+        let readable = readable(samples.requests);
+        self.lose(Lost::Malformed, told - readable.len() as u64);
+        let kinds = encoded(thin_to(
+            readable,
+            MAX_BYTES / fleet.max(1),
+            Message::encoded_len,
+            random,
+        ));
         let count = kinds.len() as u64;
         if !self.lock().add(proxy, fleet, &group, kinds, samples.left_out) {
             self.lose(Lost::Room, count);
@@ -118,14 +129,14 @@ impl Samples {
 
     /// What was heard since it was taken last. Takes a core for a while.
     pub fn heard(&self) -> Kinds {
-        let proxies = self.lock().proxies.clone();
+        let proxies: Vec<_> = self.lock().proxies.values().cloned().collect();
         row(proxies).0
     }
 
     /// The same, which is forgotten here.
     fn take(&self) -> Kinds {
         let heard = std::mem::take(&mut *self.lock());
-        let (row, lost) = row(heard.proxies);
+        let (row, lost) = row(heard.proxies.into_values().collect());
         self.lose(Lost::Room, lost);
         row
     }
@@ -156,7 +167,7 @@ impl Heard {
     ) -> bool {
         let weight = kinds.values().copied().fold(left_out, u64::saturating_add);
         let bytes: usize = kinds.keys().map(Vec::len).sum();
-        let told = self.proxies.entry(proxy.to_owned()).or_default();
+        let told = Arc::make_mut(self.proxies.entry(proxy.to_owned()).or_default());
         let is_known = told.kinds.has(group);
         let sum = told.weight.saturating_add(weight);
         if self.bytes + bytes > 2 * MAX_BYTES
@@ -176,16 +187,24 @@ impl Heard {
 }
 
 /// What all of them told, of each its share; and how many kinds found no room.
-fn row(proxies: BTreeMap<String, Told>) -> (Kinds, u64) {
+fn row(proxies: Vec<Arc<Told>>) -> (Kinds, u64) {
     let share = ROW_BYTES / proxies.len().max(1);
     let (mut row, mut lost) = (Kinds::default(), 0);
-    for (_, mut told) in proxies {
-        told.kinds.thin(share, random);
-        lost += row.merge(told.kinds);
+    for told in proxies {
+        let mut kinds = Arc::unwrap_or_clone(told).kinds;
+        kinds.thin(share, random);
+        lost += row.merge(kinds);
     }
     // Where the share of each is less than one request takes, there is still too much.
     row.thin(ROW_BYTES, random);
     (row, lost)
+}
+
+/// How many kinds a proxy should tell at a time, as one of so many.
+pub(super) fn asked_kinds(fleet: usize) -> u32 {
+    let [least, most] = ASKED_KINDS;
+    let kinds = (FLEET_KINDS / fleet.max(1)).clamp(least, most);
+    u32::try_from(kinds).unwrap_or(u32::MAX)
 }
 
 /// Whether a proxy may have looked at requests in this way.
@@ -195,16 +214,24 @@ fn is_presentable(samples: &v1::Samples) -> bool {
         && samples.key_id.len() == KEY_ID
 }
 
-/// Those that a proxy may have sampled, each without its weight; of equal ones the sum.
-fn readable(requests: Vec<v1::SampledRequest>) -> BTreeMap<Vec<u8>, u64> {
-    let mut kinds = BTreeMap::new();
-    for mut request in requests.into_iter().take(MAX_KINDS) {
+/// Those that a proxy may have sampled, each without its weight, and that.
+fn readable(requests: Vec<v1::SampledRequest>) -> Vec<(v1::SampledRequest, u64)> {
+    let weighed = requests.into_iter().take(MAX_KINDS).map(|mut request| {
         let weight = std::mem::take(&mut request.weight);
+        (request, weight)
+    });
+    weighed
+        .filter(|(request, weight)| (1..=MAX_WEIGHT).contains(weight) && is_in_bounds(request))
+        .collect()
+}
+
+/// As they are kept; of equal ones the sum.
+fn encoded(requests: Vec<(v1::SampledRequest, u64)>) -> BTreeMap<Vec<u8>, u64> {
+    let mut kinds = BTreeMap::new();
+    for (mut request, weight) in requests {
         conceal(&mut request);
-        if weight > 0 && weight <= MAX_WEIGHT && is_in_bounds(&request) {
-            let sum: &mut u64 = kinds.entry(request.encode_to_vec()).or_default();
-            *sum = sum.saturating_add(weight);
-        }
+        let sum: &mut u64 = kinds.entry(request.encode_to_vec()).or_default();
+        *sum = sum.saturating_add(weight);
     }
     kinds
 }
@@ -218,8 +245,7 @@ fn is_in_bounds(request: &v1::SampledRequest) -> bool {
 /// A proxy that tells what it should not is not believed to have meant it.
 fn conceal(request: &mut v1::SampledRequest) {
     for header in &mut request.headers {
-        let is_secret = SECRET.iter().any(|name| header.name.eq_ignore_ascii_case(name));
-        if is_secret && matches!(header.value, Some(Value::Text(_))) {
+        if is_credential(&header.name) && matches!(header.value, Some(Value::Text(_))) {
             header.value = Some(Value::Hash(Vec::new()));
         }
     }

@@ -196,6 +196,27 @@ fn a_proxy_that_tells_too_much_takes_no_room_of_others() {
 }
 
 #[test]
+fn what_is_more_than_a_share_is_made_fewer_and_whoever_reads_has_it_as_it_was() {
+    let (heard, fleet) = (Samples::default(), 10_000);
+    heard.fold("a", &everybody(), fleet, many("a", 2_000, 3));
+    let read: Vec<_> = heard.lock().proxies.values().cloned().collect();
+    heard.fold("a", &everybody(), fleet, many("b", 2_000, 4));
+    assert_eq!(sum(&row(read).0), 6_000);
+    let now = heard.heard();
+    assert!(
+        now.bytes() <= MAX_BYTES / fleet && now.len() > 5,
+        "{} {}",
+        now.bytes(),
+        now.len()
+    );
+    assert_eq!((sum(&now), sum(&heard.take())), (14_000, 14_000));
+    assert!(heard.heard().is_empty());
+    for (fleet, kinds) in [(0, 2_000), (50, 2_000), (1_000, 100), (50_000, 8)] {
+        assert_eq!(asked_kinds(fleet), kinds, "one of {fleet}");
+    }
+}
+
+#[test]
 fn more_requests_than_there_can_have_been_are_refused() {
     let heard = Samples::default();
     heard.fold("a", &everybody(), 1, many("a", 1, MAX_WEIGHT));

@@ -196,8 +196,9 @@ fn sampled(answer: Manifest<'_>, notes: &mut Vec<String>) {
     }
     if count("/sampled/viewsOmitted") > 0 {
         let omitted = count("/sampled/viewsOmitted");
+        let requests = counted(count("/sampled/requestsOmitted"), "request");
         notes.push(format!(
-            "Not looked at: {omitted} further combinations of proxy selectors."
+            "Not looked at: {omitted} further combinations of proxy selectors, with {requests}."
         ));
     }
     if count("/sampled/leftOut") > 0 {

@@ -19,7 +19,7 @@ use sluice_model::Scheme;
 use smallvec::SmallVec;
 
 pub use found::{Example, Found, NotJudged, ReplayClass, Replayed, Totals};
-pub use sample::{Recorded, Sample, sample_key_id, sampled_value};
+pub use sample::{Recorded, Sample, is_credential, sample_key_id, sampled_value};
 pub use spelt::Spelt;
 
 use crate::{Matched, RequestView, Snapshot};

@@ -4,6 +4,9 @@ use http::HeaderName;
 
 use crate::RequestView;
 
+/// Headers that clients prove themselves with; the last carries a token.
+const CREDENTIALS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "sluice-debug"];
+
 /// One kind of request, and how often it was made.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample<'a> {
@@ -33,6 +36,12 @@ pub enum Recorded<'a> {
     Everything,
     /// These, and those that are there.
     Only(&'a [HeaderName]),
+}
+
+/// Whether clients prove themselves with this header: of its values no sample has more than a hash, and nothing is
+/// judged by that.
+pub fn is_credential(name: &str) -> bool {
+    CREDENTIALS.iter().any(|one| name.eq_ignore_ascii_case(one))
 }
 
 /// What a header's value is known by where it is not kept itself: equal for equal values of one name, and
