@@ -31,7 +31,7 @@ pub enum LintSeverity {
     Off,
     /// It is told.
     Warning,
-    /// A change that brings it about is refused.
+    /// A change that brings it about is refused; `unused` and `noRoutes` are errors of `lint` alone.
     Error,
 }
 
