@@ -9,15 +9,17 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::crowd::Crowd;
 use super::member::Manner;
 use super::options::{Case, Options};
-use super::report::{Changes, Report, Restart, Sustained};
+use super::report::{Bulk, Changes, Herd, Report, Restart, Sustained};
 use super::stage::Stage;
 use crate::machine;
 use crate::summary::percentiles;
 
 /// Longest wait for anything that a whole swarm does.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// A pause in which nothing is asked of the control plane.
-const REST: Duration = Duration::from_secs(5);
+/// Longest wait for a herd: each of it gets everything, and reads and verifies that.
+const HERD: Duration = Duration::from_secs(1_800);
+/// Applies of each size in the bulk case, at most.
+const BULK: u32 = 5;
 /// How long slow members take for an update.
 const SLOW: Duration = Duration::from_secs(2);
 /// How long endpoints of ailing members are ejected at a time.
@@ -32,6 +34,8 @@ const AGAIN: Duration = Duration::from_millis(300);
 enum Kind {
     /// One weight.
     Weight,
+    /// So many weights in one apply.
+    Weights(usize),
     /// All endpoints of a Backend, for the second time.
     Endpoints,
 }
@@ -49,9 +53,10 @@ pub(super) async fn measure(options: &Options) -> anyhow::Result<Report> {
     crowd.join(streams - ailing, Manner::Prompt, Some(&newest));
     crowd.all_welcomed(streams, PATIENCE).await?;
     let joined_ms = millis(joining.elapsed());
-    let idle_cores = idle(&stage).await?;
+    let idle_cores = idle(options, &stage).await?;
     let mut report = Report {
         machine: machine::description()?,
+        command: options.command(),
         streams,
         routes: options.routes,
         joined_ms,
@@ -61,9 +66,11 @@ pub(super) async fn measure(options: &Options) -> anyhow::Result<Report> {
         ailing,
         ailing_endpoints: 0,
         change: None,
+        bulk: Vec::new(),
         rude: None,
         sustained: None,
         endpoints: None,
+        herd: None,
         restart: None,
     };
     for case in &options.cases {
@@ -71,11 +78,13 @@ pub(super) async fn measure(options: &Options) -> anyhow::Result<Report> {
             Case::Change => {
                 report.change = Some(changes(options, &mut stage, &crowd, Kind::Weight, true).await?);
             }
+            Case::Bulk => report.bulk = bulk(options, &mut stage, &crowd).await?,
             Case::Sustained => report.sustained = Some(sustained(options, &mut stage, &crowd).await?),
             Case::Rude => report.rude = Some(rude(options, &mut stage, &mut crowd).await?),
             Case::Endpoints => {
                 report.endpoints = Some(changes(options, &mut stage, &crowd, Kind::Endpoints, true).await?);
             }
+            Case::Herd => report.herd = Some(herd(options, &mut stage, &mut crowd).await?),
             Case::Restart => {
                 let done;
                 (stage, done) = restart(options, stage, &crowd).await?;
@@ -89,12 +98,16 @@ pub(super) async fn measure(options: &Options) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-/// Cores that the control plane is busy with while nothing happens.
-async fn idle(stage: &Stage) -> anyhow::Result<f64> {
+/// Cores that the control plane is busy with while nothing happens, if that is asked for.
+async fn idle(options: &Options, stage: &Stage) -> anyhow::Result<Option<f64>> {
+    if options.idle == 0 {
+        return Ok(None);
+    }
+    let rest = Duration::from_secs(options.idle.into());
     tokio::time::sleep(Duration::from_secs(1)).await;
     let before = stage.cpu()?;
-    tokio::time::sleep(REST).await;
-    Ok((stage.cpu()? - before).as_secs_f64() / REST.as_secs_f64())
+    tokio::time::sleep(rest).await;
+    Ok(Some((stage.cpu()? - before).as_secs_f64() / rest.as_secs_f64()))
 }
 
 /// Changes one after the other: the next begins when all that behave have the one before. Receipts are
@@ -114,6 +127,7 @@ async fn changes(
     for _ in 0..options.changes {
         let document = match kind {
             Kind::Weight => stage.change(),
+            Kind::Weights(count) => stage.changes(count),
             Kind::Endpoints => move_again(stage).await?,
         };
         let sent = Instant::now();
@@ -142,6 +156,21 @@ async fn changes(
         sent_bytes: traffic.sent as f64 / updates,
         cpu_ms: millis(stage.cpu()? - cpu) / f64::from(options.changes),
     })
+}
+
+/// The same with many routes in each change, size by size.
+async fn bulk(options: &Options, stage: &mut Stage, crowd: &Crowd) -> anyhow::Result<Vec<Bulk>> {
+    let fewer = Options {
+        changes: options.changes.min(BULK),
+        ..options.clone()
+    };
+    let mut found = Vec::new();
+    for resources in options.bulk.iter().filter(|size| **size <= options.routes) {
+        let resources = *resources as usize;
+        let changes = changes(&fewer, stage, crowd, Kind::Weights(resources), true).await?;
+        found.push(Bulk { resources, changes });
+    }
+    Ok(found)
 }
 
 /// Moves endpoints after a pause; the move that follows soon after it.
@@ -179,14 +208,50 @@ async fn rude(options: &Options, stage: &mut Stage, crowd: &mut Crowd) -> anyhow
     Ok(among_them)
 }
 
+/// Newcomers without anything come all at once, and are waited for until each runs what the fleet runs.
+async fn herd(options: &Options, stage: &mut Stage, crowd: &mut Crowd) -> anyhow::Result<Herd> {
+    // So that there is a revision that is acknowledged by all, and by nobody after that but newcomers.
+    let document = stage.change();
+    let revision = stage.rest().apply(&document, "").await?.revision;
+    crowd
+        .all_at(revision, 0..options.streams as usize, PATIENCE)
+        .await?;
+    crowd.board().forget_acks();
+    let count = options.herd as usize;
+    let (traffic, lost) = (crowd.traffic(), crowd.lost());
+    let (before_bytes, cpu) = (stage.resident_bytes()?, stage.cpu()?);
+    stage.forget_peak()?;
+    let came = Instant::now();
+    let newcomers = crowd.join(count, Manner::Prompt, None);
+    crowd.all_at(revision, newcomers.clone(), HERD).await?;
+    let acks = crowd.board().acks(revision).into_iter();
+    let serving_ms = acks
+        .map(|at| millis(at.saturating_duration_since(came)))
+        .collect();
+    let traffic = crowd.traffic().since(traffic);
+    let found = Herd {
+        newcomers: count,
+        serving_ms: percentiles(serving_ms).context("nobody acknowledged")?,
+        full: traffic.full,
+        lost: crowd.lost() - lost,
+        received_bytes: traffic.received as f64 / count as f64,
+        cpu_ms: millis(stage.cpu()? - cpu) / count as f64,
+        before_bytes,
+        resident_bytes: stage.peak_resident_bytes()?,
+    };
+    crowd.dismiss(newcomers);
+    Ok(found)
+}
+
 /// Changes at a fixed rate, however fast the fleet follows.
 async fn sustained(options: &Options, stage: &mut Stage, crowd: &Crowd) -> anyhow::Result<Sustained> {
     crowd.board().forget_acks();
-    let count = options.rate * options.seconds;
+    let count = options.rate * options.sustain;
     let mut beat = interval(Duration::from_secs(1) / options.rate);
     beat.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut answers = Vec::new();
-    let mut resident = stage.resident_bytes()?;
+    let start_bytes = stage.resident_bytes()?;
+    stage.forget_peak()?;
     let (started, cpu) = (Instant::now(), stage.cpu()?);
     for _ in 0..count {
         beat.tick().await;
@@ -194,7 +259,6 @@ async fn sustained(options: &Options, stage: &mut Stage, crowd: &Crowd) -> anyho
         let sent = Instant::now();
         let revision = stage.rest().apply(&document, "").await?.revision;
         answers.push((revision, Instant::now(), millis(sent.elapsed())));
-        resident = resident.max(stage.resident_bytes()?);
     }
     let took = started.elapsed();
     let (last, ended, _) = *answers.last().context("no change")?;
@@ -215,7 +279,9 @@ async fn sustained(options: &Options, stage: &mut Stage, crowd: &Crowd) -> anyho
         caught_up_ms,
         updates_per_proxy: updates,
         cpu_cores,
-        resident_bytes: resident,
+        start_bytes,
+        end_bytes: stage.resident_bytes()?,
+        resident_bytes: stage.peak_resident_bytes()?.max(start_bytes),
     })
 }
 

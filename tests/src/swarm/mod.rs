@@ -34,7 +34,7 @@ const OTHER_FILES: u32 = 100;
 /// # Errors
 /// When the control plane fails, a member gets what it cannot verify, or too few files may be open.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let needed = u64::from(options.streams + 2 * options.rude + OTHER_FILES);
+    let needed = u64::from(options.streams + options.herd + 2 * options.rude + OTHER_FILES);
     let (_, files) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, files, files)?;
     ensure!(

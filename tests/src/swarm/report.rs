@@ -12,12 +12,14 @@ const MIB: f64 = 1_048_576.0;
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     pub(super) machine: String,
+    /// What was run.
+    pub(super) command: String,
     pub(super) streams: usize,
     pub(super) routes: u32,
     /// Until all streams stood, from the start of the first.
     pub(super) joined_ms: f64,
     /// Cores the control plane was busy with while nothing happened.
-    pub(super) idle_cores: f64,
+    pub(super) idle_cores: Option<f64>,
     /// Resident memory of the control plane with the table and before the first stream.
     pub(super) alone_bytes: u64,
     /// The most that was seen after a case.
@@ -27,10 +29,12 @@ pub(super) struct Report {
     /// The most endpoints that the control plane kept of what members reported, after a case.
     pub(super) ailing_endpoints: usize,
     pub(super) change: Option<Changes>,
+    pub(super) bulk: Vec<Bulk>,
     pub(super) rude: Option<Changes>,
     pub(super) sustained: Option<Sustained>,
     /// The second of two changes of endpoints; bytes and CPU are those of both.
     pub(super) endpoints: Option<Changes>,
+    pub(super) herd: Option<Herd>,
     pub(super) restart: Option<Restart>,
 }
 
@@ -51,6 +55,34 @@ pub(super) struct Changes {
     pub(super) cpu_ms: f64,
 }
 
+/// Changes of many weights in one apply, one after the other.
+#[derive(Debug, Serialize)]
+pub(super) struct Bulk {
+    /// Routes of each apply.
+    pub(super) resources: usize,
+    pub(super) changes: Changes,
+}
+
+/// Newcomers that hold nothing, all at once and beside the fleet.
+#[derive(Debug, Serialize)]
+pub(super) struct Herd {
+    pub(super) newcomers: usize,
+    /// From the start of the first until one ran what is newest.
+    pub(super) serving_ms: Percentiles,
+    /// Whole snapshots that were sent.
+    pub(super) full: u64,
+    /// Streams that were lost or could not be opened.
+    pub(super) lost: u64,
+    /// For one newcomer.
+    pub(super) received_bytes: f64,
+    /// Of the control plane, for one newcomer.
+    pub(super) cpu_ms: f64,
+    /// Of the control plane, before the first came.
+    pub(super) before_bytes: u64,
+    /// The most until all ran what is newest.
+    pub(super) resident_bytes: u64,
+}
+
 /// Changes at a fixed rate.
 #[derive(Debug, Serialize)]
 pub(super) struct Sustained {
@@ -63,6 +95,11 @@ pub(super) struct Sustained {
     pub(super) caught_up_ms: f64,
     pub(super) updates_per_proxy: f64,
     pub(super) cpu_cores: f64,
+    /// Before the first change.
+    pub(super) start_bytes: u64,
+    /// When everybody had the last one.
+    pub(super) end_bytes: u64,
+    /// The most from the start to the end.
     pub(super) resident_bytes: u64,
 }
 
@@ -85,8 +122,8 @@ impl Report {
         let (streams, routes) = (self.streams, self.routes);
         let mut text = format!(
             "# A fleet of {streams}, {routes} routes\n\n\
-             Written by `swarm --streams {streams} --routes {routes} --write`; {}.\n\n",
-            self.machine
+             Written by `{}`; {}.\n\n",
+            self.command, self.machine
         );
         let mut row = |what: &str, value: String| {
             let _ = writeln!(text, "| {what} | {value} |");
@@ -94,7 +131,9 @@ impl Report {
         row("what", "measured".into());
         row("---", "---".into());
         row("all streams stand after, ms", number(self.joined_ms));
-        row("control plane idle, cores", format!("{:.3}", self.idle_cores));
+        if let Some(cores) = self.idle_cores {
+            row("control plane idle, cores", format!("{cores:.3}"));
+        }
         row(
             "resident alone / at most, MiB",
             format!("{} / {}", mib(self.alone_bytes), mib(self.resident_bytes)),
@@ -106,6 +145,10 @@ impl Report {
         if let Some(change) = &self.change {
             changes("one weight", change, &mut row);
         }
+        for bulk in &self.bulk {
+            let case = format!("{} weights in one apply", bulk.resources);
+            changes(&case, &bulk.changes, &mut row);
+        }
         if let Some(rude) = &self.rude {
             changes("one weight, others slow or deaf", rude, &mut row);
         }
@@ -114,6 +157,9 @@ impl Report {
         }
         if let Some(endpoints) = &self.endpoints {
             changes("endpoints, 300 ms after others", endpoints, &mut row);
+        }
+        if let Some(herd) = &self.herd {
+            herd.rows(&mut row);
         }
         if let Some(restart) = &self.restart {
             row("restart: away, ms", number(restart.away_ms));
@@ -166,7 +212,32 @@ impl Sustained {
             "sustained: control plane, cores",
             format!("{:.2}", self.cpu_cores),
         );
-        row("sustained: resident, MiB", mib(self.resident_bytes));
+        row(
+            "sustained: resident at the start / at the end / at most, MiB",
+            format!(
+                "{} / {} / {}",
+                mib(self.start_bytes),
+                mib(self.end_bytes),
+                mib(self.resident_bytes)
+            ),
+        );
+    }
+}
+
+impl Herd {
+    fn rows(&self, row: &mut impl FnMut(&str, String)) {
+        row("herd: newcomers without anything", self.newcomers.to_string());
+        row("herd: until one serves, ms", spread(self.serving_ms));
+        row(
+            "herd: whole snapshots sent / streams lost",
+            format!("{} / {}", self.full, self.lost),
+        );
+        row("herd: bytes to each newcomer", number(self.received_bytes));
+        row("herd: CPU of the control plane for each, ms", number(self.cpu_ms));
+        row(
+            "herd: resident before / at most, MiB",
+            format!("{} / {}", mib(self.before_bytes), mib(self.resident_bytes)),
+        );
     }
 }
 

@@ -88,6 +88,12 @@ impl Stage {
         route(number, 1 + self.changes % 99)
     }
 
+    /// The next change of `count` routes at once, each of them once. There have to be as many.
+    pub fn changes(&mut self, count: usize) -> Value {
+        let routes: Vec<_> = (0..count).map(|_| self.change()).collect();
+        list(&routes)
+    }
+
     /// The next move: a Backend whose endpoints are all others than before. Each makes a revision, for those are what
     /// acknowledgements are told apart by; what proxies get of it is `runtime`.
     pub fn move_endpoints(&mut self) -> Value {
@@ -115,6 +121,22 @@ impl Stage {
         let command = servers::command("sluice-control", None)?;
         let control = ControlPlane::start_at(command, &database(&self.directory), TOKEN, grpc).await?;
         Ok(Self { control, ..self })
+    }
+
+    /// From now on the peak of its memory is that of what follows.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn forget_peak(&self) -> anyhow::Result<()> {
+        crate::machine::forget_peak(self.control.process.pid())
+    }
+
+    /// The most resident memory since then, in bytes.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn peak_resident_bytes(&self) -> anyhow::Result<u64> {
+        crate::machine::peak_resident_bytes(self.control.process.pid())
     }
 
     /// User and system time of the control plane's process so far.

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use clap::Parser as _;
 use http::Method;
 use serde_json::Value;
 use sluice_tests::eventually::eventually;
 use sluice_tests::site::SOON;
-use sluice_tests::swarm::{Crowd, MOVING, Manner, Stage};
+use sluice_tests::swarm::{Crowd, MOVING, Manner, Options, Stage};
 
 /// More than a control plane remembers.
 const MANY: usize = 80;
@@ -195,4 +196,49 @@ async fn newcomers_get_everything_beside_others_that_take_nothing_for_longer_tha
     let traffic = crowd.traffic();
     assert!(traffic.full > 20, "newcomers come again and again: {traffic:?}");
     crowd.sound().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_measured_of_large_applies_long_rates_and_herds_is_measured_of_a_small_fleet_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let json = directory.path().join("report.json");
+    let mut line = "swarm --streams 20 --routes 60 --ailing 0 --rude 1 --idle 0 --cases bulk,sustained,herd \
+                    --changes 2 --bulk 10,50,1000 --rate 20 --sustain 2 --herd 15"
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect::<Vec<_>>();
+    line.extend(["--json".to_owned(), json.display().to_string()]);
+    sluice_tests::swarm::run(Options::parse_from(line)).await.unwrap();
+    let report: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    let number = |at: &str| {
+        let value = report.pointer(at).and_then(Value::as_f64);
+        value.unwrap_or_else(|| panic!("{at} of {report:#}"))
+    };
+
+    let whole = |at: &str| number(at) as u64;
+
+    // There are not 1,000 routes.
+    assert_eq!(report["bulk"].as_array().map(Vec::len), Some(2));
+    let sizes = [whole("/bulk/0/resources"), whole("/bulk/1/resources")];
+    assert_eq!(sizes, [10, 50]);
+    let bytes = [0, 1].map(|at| number(&format!("/bulk/{at}/changes/received_bytes")));
+    let weights = 40.0 * 20.0;
+    assert!(bytes[0] + weights < bytes[1], "40 weights more: {bytes:?}");
+    for receipts in ["receipt_99_ms", "receipt_all_ms"] {
+        assert!(number(&format!("/bulk/1/changes/{receipts}/max")) > 0.0);
+    }
+
+    assert_eq!(whole("/sustained/changes"), 40);
+    for resident in ["start", "end", "resident"] {
+        assert!(whole(&format!("/sustained/{resident}_bytes")) > 0, "{report:#}");
+    }
+
+    // Each gets everything, once unless its stream was lost before it had it.
+    let (full, lost) = (whole("/herd/full"), whole("/herd/lost"));
+    assert!((15..=15 + lost).contains(&full), "{full}, {lost}");
+    assert!(
+        number("/herd/received_bytes") > bytes[1],
+        "everything is more than 50 weights"
+    );
+    assert!(number("/herd/serving_ms/max") > 0.0 && whole("/herd/resident_bytes") > 0);
 }
