@@ -18,11 +18,13 @@ use crate::clock;
 use crate::compile::{Action, Changed, Findings, Stored, World};
 use crate::lint;
 use crate::measures::{Measures, Stage};
-use crate::store::{self, CatchUp, CommitError, HeadWatch, Point, ResourceKey, Store, StoreError, Write};
+use crate::store::{
+    self, CatchUp, CommitError, HeadWatch, Point, Reservation, ResourceKey, Store, StoreError, Write,
+};
 
-/// How long one write is tried against writers elsewhere. A time and not a number of tries: another
-/// replica with a full queue comes first as often as it likes, and then its queue is empty. The last try
-/// takes its own time, and the answer should be there within ten seconds.
+/// How long one write is tried against writers elsewhere. They come first once; then the next revision is
+/// reserved, and they do so only where deciding takes longer than a reservation lasts. The last try takes its own
+/// time, and the answer should be there within ten seconds.
 const PATIENCE: Duration = Duration::from_secs(6);
 /// Pause before the head is looked at again after the store did not answer.
 const RETRY: Duration = Duration::from_secs(1);
@@ -130,9 +132,11 @@ impl Writer {
     }
 
     /// The path of a change: fold, check, commit, publish. (Parsing comes before: the caller's.)
-    /// Optimistic on the head of the store; when another replica wrote first, it starts anew.
+    /// Optimistic on the head of the store; when another replica wrote first, it starts anew, with the next
+    /// revision reserved.
     async fn write(&mut self, request: &WriteRequest) -> Result<Written, WriteError> {
         let give_up = Instant::now() + PATIENCE;
+        let mut reservation = None;
         while Instant::now() < give_up {
             let world = self.world().at(clock::since_1970());
             let revision = Revision(world.revision().0 + 1);
@@ -153,7 +157,10 @@ impl Writer {
             if request.dry_run {
                 return Ok(Written::new(revision, &prepared.changed));
             }
-            match self.commit(request, &world, &prepared).await? {
+            match self
+                .commit(request, &world, &prepared, reservation.take())
+                .await?
+            {
                 Committed::Done(written, commit) => {
                     let committed = Instant::now();
                     self.measures.took(Stage::Compile, compiling);
@@ -162,7 +169,11 @@ impl Writer {
                     return Ok(written);
                 }
                 Committed::Before(written) => return Ok(written),
-                Committed::Moved => self.catch_up().await?,
+                Committed::Moved if Instant::now() < give_up => {
+                    reservation = self.store.reserve().await?;
+                    self.catch_up().await?;
+                }
+                Committed::Moved => break,
             }
         }
         Err(WriteError::Contended)
@@ -173,6 +184,7 @@ impl Writer {
         request: &WriteRequest,
         base: &World,
         prepared: &Prepared,
+        reservation: Option<Reservation>,
     ) -> Result<Committed, WriteError> {
         let revision = Revision(base.revision().0 + 1);
         let written = Written::new(revision, &prepared.changed);
@@ -191,7 +203,11 @@ impl Writer {
             result: serde_json::to_string(&written).unwrap_or_default(),
         };
         let began = Instant::now();
-        match self.store.commit(&write).await {
+        let outcome = match reservation {
+            None => self.store.commit(&write).await,
+            Some(reservation) => self.store.commit_reserved(&write, reservation).await,
+        };
+        match outcome {
             Ok(commit) => {
                 self.measures.took(Stage::Commit, began.elapsed());
                 Ok(Committed::Done(written, commit.id))

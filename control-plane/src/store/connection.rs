@@ -150,7 +150,7 @@ impl Connection {
         let Connected { target, pool, turns } = self.current();
         let turn = match mode {
             Mode::Read => None,
-            Mode::Write => turns.next().await?,
+            Mode::Write | Mode::Commit | Mode::Reserved => turns.next().await?,
         };
         Session::begin(&pool, target.dialect(), mode, turn).await
     }

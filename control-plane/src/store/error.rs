@@ -6,6 +6,9 @@
 use sqlx::error::ErrorKind;
 use thiserror::Error;
 
+/// Of Postgres: a lock was not free in time.
+pub(super) const LOCK_TIMEOUT: &str = "55P03";
+
 /// Why the store could not do what was asked. Unless said otherwise, nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum StoreError {
@@ -130,8 +133,8 @@ fn by_code(code: &str) -> StoreError {
 
 fn by_sqlstate(code: &str) -> StoreError {
     match code {
-        // Statement timeout, lock timeout, idle in transaction.
-        "57014" | "55P03" | "25P03" => StoreError::Timeout,
+        // Statement timeout, idle in transaction.
+        "57014" | LOCK_TIMEOUT | "25P03" => StoreError::Timeout,
         // Deadlock and serialisation failure: the database chose us as the victim.
         "40001" | "40P01" => StoreError::Timeout,
         // Read-only transaction: we talk to a standby.

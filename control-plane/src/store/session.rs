@@ -9,6 +9,8 @@ use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AnyPool, Executor, Row as _};
 
 use super::StoreError;
+use super::error::LOCK_TIMEOUT;
+use super::reservation::{BEGIN_BEHIND, BEGIN_RESERVED};
 use super::target::Dialect;
 use super::turns::Turn;
 
@@ -18,6 +20,9 @@ const SERVER_TIMEOUT: Duration = Duration::from_secs(3);
 /// The same for SQLite, which is no server that could be away: a slow disk ends what it began, and whoever
 /// gives up earlier does not know whether a commit took place.
 const DISK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a transaction on Postgres begins with that writes.
+const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
 /// A statement of either dialect with its values.
 pub(super) type Statement<'q> = Query<'q, Any, AnyArguments>;
@@ -30,6 +35,10 @@ pub(super) enum Mode {
     /// Sees what others committed before each statement. SQLite takes its only write lock at once:
     /// taking it later can fail without a wait.
     Write,
+    /// [`Mode::Write`] behind those who have reserved the next revision.
+    Commit,
+    /// [`Mode::Write`] with the next revision reserved.
+    Reserved,
 }
 
 /// An open transaction. Dropped without [`Session::commit`] or [`Session::rollback`] it counts for
@@ -39,6 +48,8 @@ pub(super) struct Session {
     connection: PoolConnection<Any>,
     dialect: Dialect,
     finished: bool,
+    /// Whether what its mode waits for came in time.
+    in_line: bool,
     /// Given back after the connection.
     _turn: Option<Turn>,
 }
@@ -55,17 +66,50 @@ impl Session {
             connection,
             dialect,
             finished: false,
+            in_line: true,
             _turn: turn,
         };
-        session
-            .run(match (dialect, mode) {
-                (Dialect::Postgres, Mode::Read) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-                (Dialect::Postgres, Mode::Write) => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
-                (Dialect::Sqlite, Mode::Read) => "BEGIN",
-                (Dialect::Sqlite, Mode::Write) => "BEGIN IMMEDIATE",
-            })
-            .await?;
+        match (dialect, mode) {
+            (Dialect::Postgres, Mode::Read) => {
+                session
+                    .run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                    .await?;
+            }
+            (Dialect::Postgres, Mode::Write) => session.run(BEGIN_WRITE).await?,
+            (Dialect::Postgres, Mode::Commit) => session.begin_in_line(BEGIN_BEHIND).await?,
+            (Dialect::Postgres, Mode::Reserved) => session.begin_in_line(BEGIN_RESERVED).await?,
+            (Dialect::Sqlite, Mode::Read) => session.run("BEGIN").await?,
+            (Dialect::Sqlite, Mode::Write | Mode::Commit | Mode::Reserved) => {
+                session.run("BEGIN IMMEDIATE").await?;
+            }
+        }
         Ok(session)
+    }
+
+    /// Begins with a wait for a lock; without it where that takes too long.
+    async fn begin_in_line(&mut self, sql: &'static str) -> Result<(), StoreError> {
+        let connection: &mut AnyConnection = &mut self.connection;
+        let begun = async {
+            match connection.execute(sql).await {
+                Ok(_) => Ok(true),
+                Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(LOCK_TIMEOUT) => {
+                    Ok(false)
+                }
+                Err(error) => Err(error),
+            }
+        };
+        self.in_line = within(self.dialect, begun).await?;
+        if !self.in_line {
+            tracing::warn!("others have the next revision reserved for long: not waited for any more");
+            self.run("ROLLBACK").await?;
+            self.run(BEGIN_WRITE).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the transaction has waited to the end for what its mode waits for.
+    pub(super) fn is_in_line(&self) -> bool {
+        self.in_line
     }
 
     pub(super) fn dialect(&self) -> Dialect {

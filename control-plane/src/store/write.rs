@@ -101,8 +101,12 @@ impl Store {
     /// Writes everything in one transaction, as the revision `expected + 1`.
     /// On Postgres the notification of every replica is part of that transaction.
     pub async fn commit(&self, write: &Write) -> Result<Commit, CommitError> {
+        self.commit_as(Mode::Commit, write).await
+    }
+
+    pub(super) async fn commit_as(&self, mode: Mode, write: &Write) -> Result<Commit, CommitError> {
         let id = WriteId::random();
-        let mut session = self.begin(Mode::Write).await?;
+        let mut session = self.begin(mode).await?;
         let revision = match apply(&mut session, write, &id, &self.keys).await {
             Ok(revision) => revision,
             Err(Refusal::Moved) => {

@@ -1,5 +1,7 @@
 //! Several control planes on one Postgres, and proxies that know all of them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -14,6 +16,7 @@ use sluice_tests::manifest::{HOST, LISTENER, backend, gateway, list, route_to};
 use sluice_tests::postgres::Postgres;
 use sluice_tests::site::SOON;
 use sluice_tests::upstream::Upstream;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -210,6 +213,46 @@ async fn five_control_planes_that_start_at_once_migrate_an_empty_database_once()
     })
     .await
     .unwrap();
+}
+
+/// Those of each control plane that write to it without pause.
+const WRITERS: usize = 3;
+/// Writes after which the fastest control plane is done.
+const WRITES: usize = 80;
+/// The others have at least one of so many by then.
+const AT_LEAST: usize = 3;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn control_planes_that_are_written_to_without_pause_take_turns() {
+    let postgres = Postgres::start().await.unwrap();
+    let cluster = Cluster::start(2, &[postgres.url()]).await.unwrap();
+    let (end, written) = (
+        CancellationToken::new(),
+        Arc::new([const { AtomicUsize::new(0) }; 2]),
+    );
+    let mut writers = JoinSet::new();
+    for (index, writer) in (0..2).flat_map(|index| (0..WRITERS).map(move |writer| (index, writer))) {
+        let rest = cluster.controls[index].rest.clone();
+        let (end, written) = (end.clone(), Arc::clone(&written));
+        writers.spawn(async move {
+            let name = format!("of-{index}-{writer}");
+            for port in 1..=u16::MAX {
+                let document = backend(&name, &[([10, 0, 0, 1], port).into()]);
+                rest.apply(&document, "").await.unwrap();
+                if written[index].fetch_add(1, Ordering::Relaxed) + 1 >= WRITES {
+                    end.cancel();
+                }
+                if end.is_cancelled() {
+                    return;
+                }
+            }
+        });
+    }
+    writers.join_all().await;
+    let mut counts = [0, 1].map(|index| written[index].load(Ordering::Relaxed));
+    println!("the control planes took {counts:?} writes");
+    counts.sort_unstable();
+    assert!(counts[0] * AT_LEAST >= counts[1], "{counts:?}");
 }
 
 /// Every control plane forgot what it had seen, but the proxies did not.

@@ -11,6 +11,7 @@ mod outage;
 mod proxies;
 mod records;
 mod replicas;
+mod reservations;
 mod restore;
 mod samples;
 mod sealed;
