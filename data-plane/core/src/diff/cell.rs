@@ -1,6 +1,6 @@
 //! Requests of one kind of hosts and paths, and who may take them before and after.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use http::Method;
 use sluice_model::{Hostname, Match};
@@ -8,8 +8,10 @@ use sluice_model::{Hostname, Match};
 use super::{
     demand::Values,
     describe::scheme_text,
-    found::Meeting,
+    facet::{Told, facets},
+    found::{Difference, Meeting},
     heard::{Entry, Heard},
+    outcome::Outcome,
     pairs::Traits,
     touched::identity,
     witness::{Witness, query},
@@ -17,6 +19,7 @@ use super::{
 
 /// Methods of witnesses, the usual first.
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"];
+
 /// Hosts of one kind, on one port.
 pub(super) struct Spot<'a> {
     pub(super) port: u16,
@@ -37,6 +40,20 @@ pub(super) struct Cell<'c, 'a> {
     pub(super) traits: [Vec<Traits>; 2],
     /// A method that no rule here names.
     pub(super) free_method: String,
+}
+
+impl<'a> Spot<'a> {
+    pub(super) fn new(port: u16, hostname: Hostname, hosts: Vec<String>, sides: [Heard<'a>; 2]) -> Self {
+        let listener = |side: usize| sides[side].listener.map(|one| (&one.key, one.scheme()));
+        let is_moved = listener(0) != listener(1) || sides[0].listener.is_none();
+        Self {
+            port,
+            hostname,
+            hosts,
+            sides,
+            is_moved,
+        }
+    }
 }
 
 impl<'a> Cell<'_, 'a> {
@@ -89,6 +106,44 @@ impl<'a> Cell<'_, 'a> {
             path: self.paths[0].clone(),
             query: query(&parameters),
             headers: values.headers.clone(),
+        })
+    }
+
+    /// Routes the request through both snapshots, in which the two have these outcomes. `None` when one of them
+    /// takes it in another way than it was found here.
+    pub(super) fn compare(
+        &self,
+        pair: (usize, usize),
+        outcomes: [Arc<Outcome>; 2],
+        request: &Witness,
+    ) -> Option<Difference> {
+        let places = [pair.0, pair.1];
+        let locations = request.with_view(|view| {
+            let location = |side: usize| {
+                let matched = self.spot.sides[side].snapshot.route(request.port, view);
+                let expected = self.lists[side].get(places[side]).map(|entry| entry.candidate);
+                let (matched, expected) = match (matched, expected) {
+                    (None, None) => return Some(None),
+                    (Some(matched), Some(expected)) => (matched, expected),
+                    (None, Some(_)) | (Some(_), None) => return None,
+                };
+                if identity(matched.rule) != identity(&expected.rule) || matched.match_index != expected.at {
+                    return None;
+                }
+                Some(matched.location(view))
+            };
+            Some([location(0)?, location(1)?])
+        })??;
+        let told = |side: usize| Told {
+            outcome: &outcomes[side],
+            location: locations[side].clone(),
+        };
+        let facets = facets(&told(0), &told(1), &request.path);
+        Some(Difference {
+            facets,
+            outcomes,
+            locations,
+            witness: request.clone(),
         })
     }
 }

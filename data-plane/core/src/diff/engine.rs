@@ -12,11 +12,11 @@ use sluice_model::{Hostname, Key};
 use super::{
     Bounds, Coverage, Unproven,
     automata::{Automata, Start},
+    budget::{Budget, SAMPLE},
     catalog::{Catalog, Side},
     cell::{Cell, Spot, free_method},
     demand::{Demand, Values},
     domain::Domain,
-    facet::{Told, facets},
     found::{Difference, Found, Name},
     heard::{Entry, Expressions, Heard, first},
     hosts::HostIndex,
@@ -24,15 +24,11 @@ use super::{
     paths::{Below, Kind, each_kind},
     place::Place,
     touched::{Region, Touched, identity},
-    witness::Witness,
 };
 use crate::{Snapshot, trie::PathTable};
 
 /// Why a class is left out, or a place.
 const TOO_LARGE: &str = "outcomes with too many headers";
-/// Pairs that are looked at, in one place, when the work is used up.
-const SAMPLE: u64 = 16;
-
 /// What it costs to look at one kind of paths, in comparisons of a rule with a request.
 const KIND: u64 = 48;
 
@@ -45,12 +41,7 @@ pub(super) struct Engine<'a> {
     automata: Automata,
     pub(super) found: Found,
     pub(super) coverage: Coverage,
-    /// What may still be done, in comparisons of a rule with a request.
-    left: u64,
-    /// Of outcomes that may still be kept.
-    bytes: u64,
-    /// The same, for samples after that.
-    samples: u64,
+    budget: Budget,
 }
 
 impl<'a> Engine<'a> {
@@ -63,9 +54,7 @@ impl<'a> Engine<'a> {
             automata: Automata::new(bounds.states, bounds.all_states),
             found: Found::default(),
             coverage: Coverage::default(),
-            left: bounds.work,
-            bytes: bounds.bytes,
-            samples: bounds.work / 16,
+            budget: Budget::new(bounds),
         }
     }
 
@@ -95,21 +84,14 @@ impl<'a> Engine<'a> {
         for ((_, hostname), regions) in kinds {
             let hosts = index.names(hostname);
             let Some(host) = hosts.first() else { continue };
-            if self.is_spent() {
+            if self.budget.is_spent() {
                 self.doubt(port, hostname, "/*", "too many hosts and paths");
                 continue;
             }
             let sides = self.snapshots.map(|one| Heard::new(one, port, host));
-            let listener = |side: usize| sides[side].listener.map(|one| (&one.key, one.scheme()));
-            let spot = Spot {
-                port,
-                hostname: hostname.clone(),
-                is_moved: listener(0) != listener(1) || sides[0].listener.is_none(),
-                hosts,
-                sides,
-            };
+            let spot = Spot::new(port, hostname.clone(), hosts, sides);
             let region = Region::union(regions.into_iter());
-            self.spend(region.size());
+            self.budget.spend(region.size());
             self.spot(&spot, &region);
         }
     }
@@ -117,7 +99,7 @@ impl<'a> Engine<'a> {
     fn spot(&mut self, spot: &Spot<'a>, region: &Region) {
         let tables: Vec<&PathTable> = spot.sides.iter().flat_map(|side| side.tables.clone()).collect();
         let ended = each_kind(&tables, region, &mut |kind| {
-            self.spend(KIND);
+            self.budget.spend(KIND);
             match kind {
                 Kind::Point(path) => {
                     let lists = [0, 1].map(|at| spot.sides[at].contenders(path, Expressions::Matching));
@@ -125,7 +107,7 @@ impl<'a> Engine<'a> {
                 }
                 Kind::Below(below) => self.below(spot, &below),
             }
-            match self.is_spent() {
+            match self.budget.is_spent() {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             }
@@ -194,7 +176,7 @@ impl<'a> Engine<'a> {
             return Vec::new();
         }
         let cost = self.cost(spot, &lists);
-        if !self.afford(cost) {
+        if !self.budget.afford(cost) {
             self.doubt(spot.port, &spot.hostname, &paths[0], TOO_LARGE);
             return Vec::new();
         }
@@ -208,18 +190,13 @@ impl<'a> Engine<'a> {
             traits,
         };
         self.coverage.cells += 1;
-        let is_sampled = self.left == 0;
-        let limit = if is_sampled {
-            SAMPLE.min(self.samples)
-        } else {
-            self.left
-        };
+        let limit = self.budget.of_one_place();
         let pairs = pairs(&cell.traits[0], &cell.traits[1], spot.is_moved, limit);
-        self.spend(pairs.looked);
+        self.budget.spend(pairs.looked);
         let mut is_complete = pairs.complete;
         let mut classes = Vec::new();
         for (at, pair) in pairs.found.into_iter().enumerate() {
-            if self.left == 0 && (self.samples == 0 || at as u64 >= SAMPLE) {
+            if !self.budget.allows_after(at) {
                 is_complete = false;
                 break;
             }
@@ -228,21 +205,14 @@ impl<'a> Engine<'a> {
             is_complete &= is_certain;
         }
         if !is_complete {
-            let reason = match self.left {
-                0 => "too many combinations of rules",
-                _ => "expressions of headers or query parameters",
+            let reason = match self.budget.is_sampling() {
+                true => "too many combinations of rules",
+                false => "expressions of headers or query parameters",
             };
             self.doubt(spot.port, &spot.hostname, &paths[0], reason);
             classes.iter().for_each(|class| self.found.doubt(*class));
         }
         classes
-    }
-
-    /// Takes so many bytes of what may be kept, if there are as many.
-    fn afford(&mut self, bytes: u64) -> bool {
-        let left = self.bytes.checked_sub(bytes);
-        self.bytes = left.unwrap_or(self.bytes);
-        left.is_some()
     }
 
     /// About how many bytes would be kept of outcomes that are new.
@@ -327,18 +297,20 @@ impl<'a> Engine<'a> {
         values: &Values,
     ) -> Option<Option<usize>> {
         let mut request = cell.request(method, values)?;
-        self.spend((pair.0 + pair.1 + 2) as u64);
+        self.budget.spend((pair.0 + pair.1 + 2) as u64);
         let taken =
             request.with_view(|view| [0, 1].map(|at| first(&cell.lists[at], &values.headers, view)))?;
         if taken != [pair.0, pair.1] {
             return None;
         }
         let spot = cell.spot;
+        let numbers = [cell.traits[0][pair.0].outcome, cell.traits[1][pair.1].outcome];
         let ends = [(0, 0), (spot.hosts.len() - 1, cell.paths.len() - 1)];
         for (host, path) in ends {
             request.host.clone_from(&spot.hosts[host]);
             request.path.clone_from(&cell.paths[path]);
-            let Some(difference) = self.compare(cell, pair, &request) else {
+            let outcomes = numbers.map(|number| self.catalog.outcome(number).clone());
+            let Some(difference) = cell.compare(pair, outcomes, &request) else {
                 self.doubt(
                     spot.port,
                     &spot.hostname,
@@ -368,60 +340,13 @@ impl<'a> Engine<'a> {
         };
         let place = Place::of(&difference.witness.host, before, after, &spot.hostname);
         let weights = name.outcomes.iter().map(|one| self.catalog.weight(*one)).sum();
-        if !self.found.has(&name) && !self.afford(weights) {
+        if !self.found.has(&name) && !self.budget.afford(weights) {
             self.doubt(spot.port, &spot.hostname, &cell.paths[0], TOO_LARGE);
             return None;
         }
         let bounds = (self.bounds.classes, self.bounds.places);
         self.found
             .add(name, cell.meeting(pair), difference, place, bounds)
-    }
-
-    /// Routes the request through both snapshots. `None` when one of them takes it in another way than
-    /// it was found here.
-    fn compare(&self, cell: &Cell<'_, 'a>, pair: (usize, usize), request: &Witness) -> Option<Difference> {
-        let numbers = [cell.traits[0][pair.0].outcome, cell.traits[1][pair.1].outcome];
-        let outcomes = numbers.map(|number| self.catalog.outcome(number).clone());
-        let places = [pair.0, pair.1];
-        let locations = request.with_view(|view| {
-            let location = |side: usize| {
-                let matched = self.snapshots[side].route(request.port, view);
-                let expected = cell.lists[side].get(places[side]).map(|entry| entry.candidate);
-                let (matched, expected) = match (matched, expected) {
-                    (None, None) => return Some(None),
-                    (Some(matched), Some(expected)) => (matched, expected),
-                    (None, Some(_)) | (Some(_), None) => return None,
-                };
-                if identity(matched.rule) != identity(&expected.rule) || matched.match_index != expected.at {
-                    return None;
-                }
-                Some(matched.location(view))
-            };
-            Some([location(0)?, location(1)?])
-        })??;
-        let told = |side: usize| Told {
-            outcome: &outcomes[side],
-            location: locations[side].clone(),
-        };
-        let facets = facets(&told(0), &told(1), &request.path);
-        Some(Difference {
-            facets,
-            outcomes,
-            locations,
-            witness: request.clone(),
-        })
-    }
-
-    /// Whether nothing may be done any more.
-    fn is_spent(&self) -> bool {
-        self.left == 0 && self.samples == 0
-    }
-
-    fn spend(&mut self, work: u64) {
-        match self.left {
-            0 => self.samples = self.samples.saturating_sub(work),
-            left => self.left = left.saturating_sub(work),
-        }
     }
 
     fn doubt(&mut self, port: u16, hostname: &Hostname, path: &str, reason: &'static str) {

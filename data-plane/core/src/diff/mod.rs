@@ -9,6 +9,7 @@
 //! listener hears.
 
 mod automata;
+mod budget;
 mod catalog;
 mod cell;
 mod demand;
