@@ -1,5 +1,6 @@
 //! The stream to the control plane: a state machine that decides, and a task that does.
 
+mod link;
 mod machine;
 mod messages;
 mod order;
