@@ -1,12 +1,13 @@
 //! A client's connection, shared by the loop that serves it and by the body of its request.
 
+mod closing;
+
 use std::{
     cell::RefCell,
     future::poll_fn,
     io,
     rc::Rc,
     task::{Context, Poll, Waker, ready},
-    time::Duration,
 };
 
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -14,6 +15,7 @@ use http_body::{Frame, SizeHint};
 use sluice_http1::{HeadScan, RequestHead};
 use sluice_model::Limits;
 
+use self::closing::LINGER;
 use super::{
     body::{Remaining, Step},
     pipe::Pipe,
@@ -28,9 +30,6 @@ use crate::{
 /// Read of a pipelining client while its request is under way; then it has to wait.
 const MAX_AHEAD: usize = 16 * 1024;
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-/// What is read of a client that has been told to go, and for how long: a socket that is closed
-/// with bytes unread resets the connection, and the client may lose the answer.
-const LINGER: (usize, Duration) = (256 * 1024, Duration::from_secs(2));
 
 /// One client's connection.
 #[derive(Debug)]
@@ -244,51 +243,6 @@ impl Channel {
             Poll::Ready(true)
         })
         .await
-    }
-
-    /// Closes in order: says that nothing follows, and reads what the client may still be sending.
-    pub(super) async fn close(&self) {
-        if self.with(|inner| inner.receiving.is_done() && inner.pipe.input.is_empty()) {
-            self.shut_down().await;
-        } else {
-            self.linger().await;
-        }
-    }
-
-    /// Says that nothing follows: over TLS that takes a message of its own (RFC 8446 section 6.1), for
-    /// which there may be no room.
-    pub(super) async fn shut_down(&self) {
-        self.with(|inner| inner.deadline.reset(LINGER.1));
-        poll_fn(|cx| {
-            self.with(|inner| match inner.pipe.poll_shutdown(cx) {
-                Poll::Ready(_) => Poll::Ready(()),
-                Poll::Pending => inner.deadline.poll_elapsed(cx),
-            })
-        })
-        .await;
-    }
-
-    async fn linger(&self) {
-        self.with(|inner| inner.deadline.reset(LINGER.1));
-        let mut left = LINGER.0;
-        let mut shut = false;
-        poll_fn(|cx| {
-            let inner = &mut *self.0.borrow_mut();
-            if inner.deadline.poll_elapsed(cx).is_ready() {
-                return Poll::Ready(());
-            }
-            if !shut {
-                shut = ready!(inner.pipe.poll_shutdown(cx)).is_ok();
-            }
-            loop {
-                inner.pipe.input.clear();
-                match ready!(inner.pipe.poll_fill(cx)) {
-                    Ok(read) if shut && read != 0 && read <= left => left -= read,
-                    Ok(_) | Err(_) => return Poll::Ready(()),
-                }
-            }
-        })
-        .await;
     }
 
     /// The connection itself, for the other protocol that it becomes.
