@@ -1,6 +1,7 @@
 //! A control plane that says what a test tells it to say.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -16,6 +17,8 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
+
+use crate::servers::{DataPlane, command};
 
 /// Longest wait for a message that is on its way.
 const SOON: Duration = Duration::from_secs(10);
@@ -63,6 +66,18 @@ impl FakeControl {
             streams,
             serving: serving.abort_handle(),
         })
+    }
+
+    /// Starts the proxy `edge-1`, which connects here and has its state under `directory`, on free ports of
+    /// 127.0.0.1. `options` are further ones; they say how many workers it has.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn proxy(&self, directory: &Path, options: &[&str]) -> anyhow::Result<DataPlane> {
+        let mut binary = command("sluice-proxy", None)?;
+        binary.args(["--bind", "127.0.0.1", "--port-map", "80=0"]);
+        binary.args(options);
+        DataPlane::start(binary, "edge-1", self.grpc, directory).await
     }
 
     /// The next proxy that subscribes; it has been welcomed to `history`.

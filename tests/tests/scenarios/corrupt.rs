@@ -6,7 +6,6 @@ use sluice_proto::v1::{self, proxy_message};
 use sluice_tests::client::served_by;
 use sluice_tests::fake_control::FakeControl;
 use sluice_tests::manifest::{HOST, LISTENER};
-use sluice_tests::servers::{DataPlane, command};
 use sluice_tests::site::SOON;
 use sluice_tests::upstream::Upstream;
 
@@ -22,9 +21,8 @@ async fn a_corrupt_update_is_refused_whole_and_the_last_good_one_keeps_serving()
     );
     let mut control = FakeControl::start().await.unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let mut binary = command("sluice-proxy", None).unwrap();
-    binary.args(["--bind", "127.0.0.1", "--port-map", "80=0", "--workers", "1"]);
-    let proxy = DataPlane::start(binary, "edge-1", control.grpc, directory.path())
+    let proxy = control
+        .proxy(directory.path(), &["--workers", "1"])
         .await
         .unwrap();
     let mut stream = control.subscribed(HISTORY).await.unwrap();

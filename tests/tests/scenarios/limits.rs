@@ -10,7 +10,7 @@ use sluice_tests::client::{Connection, Protocol, get, raw, send, served_by};
 use sluice_tests::eventually::eventually;
 use sluice_tests::fake_control::{FakeControl, Stream};
 use sluice_tests::manifest::{HOST, LISTENER, backend, gateway, gateway_on, route_to};
-use sluice_tests::servers::{DataPlane, command};
+use sluice_tests::servers::DataPlane;
 use sluice_tests::site::{SOON, Site};
 use sluice_tests::upstream::{Upstream, full as body};
 use tempfile::TempDir;
@@ -35,12 +35,8 @@ impl Limited {
     pub(crate) async fn start(endpoint: SocketAddr, limits: v1::Limits, options: &[&str]) -> Self {
         let mut control = FakeControl::start().await.unwrap();
         let directory = tempfile::tempdir().unwrap();
-        let mut binary = command("sluice-proxy", None).unwrap();
-        binary.args(["--bind", "127.0.0.1", "--port-map", "80=0", "--workers", "2"]);
-        binary.args(options);
-        let proxy = DataPlane::start(binary, "edge-1", control.grpc, directory.path())
-            .await
-            .unwrap();
+        let options = [&["--workers", "2"][..], options].concat();
+        let proxy = control.proxy(directory.path(), &options).await.unwrap();
         let mut stream = control.subscribed(HISTORY).await.unwrap();
         let update = full(HISTORY, 1, &table_with(endpoint, limits));
         stream.update(update).await.unwrap();

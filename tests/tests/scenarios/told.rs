@@ -5,16 +5,15 @@ use sluice_proto::v1::{EndpointHealth, endpoint_health::State};
 use sluice_tests::client::{Connection, Protocol, get, request, served_by};
 use sluice_tests::fake_control::FakeControl;
 use sluice_tests::manifest::{HOST, LISTENER};
-use sluice_tests::servers::{DataPlane, command};
+use sluice_tests::servers::DataPlane;
 use sluice_tests::site::SOON;
 use sluice_tests::upstream::Upstream;
 
 use crate::snapshot::{acked, full, table};
 
 async fn proxy(control: &FakeControl, directory: &tempfile::TempDir) -> DataPlane {
-    let mut binary = command("sluice-proxy", None).unwrap();
-    binary.args(["--bind", "127.0.0.1", "--port-map", "80=0", "--workers", "2"]);
-    DataPlane::start(binary, "edge-1", control.grpc, directory.path())
+    control
+        .proxy(directory.path(), &["--workers", "2"])
         .await
         .unwrap()
 }

@@ -6,7 +6,6 @@ use sluice_tests::client::served_by;
 use sluice_tests::fake_control::FakeControl;
 use sluice_tests::fake_proxy::{FakeProxy, revision};
 use sluice_tests::manifest::{HOST, LISTENER, backend, gateway, list};
-use sluice_tests::servers::{DataPlane, command};
 use sluice_tests::site::{SOON, Site};
 use sluice_tests::upstream::Upstream;
 
@@ -79,9 +78,8 @@ async fn a_control_plane_that_says_no_commit_is_followed_and_none_is_made_up() {
     let directory = tempfile::tempdir().unwrap();
     let mut control = FakeControl::start().await.unwrap();
     control.wire_version = 1;
-    let mut binary = command("sluice-proxy", None).unwrap();
-    binary.args(["--bind", "127.0.0.1", "--port-map", "80=0", "--workers", "1"]);
-    let proxy = DataPlane::start(binary, "edge-1", control.grpc, directory.path())
+    let proxy = control
+        .proxy(directory.path(), &["--workers", "1"])
         .await
         .unwrap();
     let mut stream = control.subscribed(HISTORY).await.unwrap();
