@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::failover::applied;
 use crate::load::Load;
-use crate::postgres::{Told, head, head_beyond, verify, write};
+use crate::postgres::{Told, Writer, head, head_beyond, verify};
 
 /// Writes until `end` while its control plane `lives`. What that did not live to answer may be there or not.
 async fn write_on(
@@ -21,22 +21,13 @@ async fn write_on(
     writer: usize,
     mut lives: watch::Receiver<bool>,
 ) -> Told {
-    let mut told = Told::default();
-    for number in 0.. {
-        if end.is_cancelled() {
-            break;
-        }
-        let name = format!("w{writer}-{number}");
-        match write(&rest, &name).await {
-            Ok(Some(revision)) => told.written(revision, name),
-            Ok(None) => told.open(name),
-            Err(_) => {
-                told.open(name);
-                lives.wait_for(|lives| *lives).await.unwrap();
-            }
+    let mut writer = Writer::new(rest, writer);
+    while !end.is_cancelled() {
+        if writer.write().await.is_err() {
+            lives.wait_for(|lives| *lives).await.unwrap();
         }
     }
-    told
+    writer.told()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -29,7 +29,7 @@ pub(crate) struct Told {
 
 impl Told {
     /// The answer was that `name` is in `revision`.
-    pub(crate) fn written(&mut self, revision: u64, name: String) {
+    fn written(&mut self, revision: u64, name: String) {
         let last = self.written.last_key_value();
         assert!(
             last.is_none_or(|(last, _)| *last < revision),
@@ -39,8 +39,48 @@ impl Told {
     }
 
     /// The answer was that `name` could not be written now, or there was none.
-    pub(crate) fn open(&mut self, name: String) {
+    fn open(&mut self, name: String) {
         self.open.push(name);
+    }
+}
+
+/// Writes one name after the other, and remembers what it was told.
+pub(crate) struct Writer {
+    rest: Rest,
+    /// Tells its names from those of others.
+    number: usize,
+    /// How many names there were.
+    names: u64,
+    told: Told,
+}
+
+impl Writer {
+    pub(crate) fn new(rest: Rest, number: usize) -> Self {
+        Self {
+            rest,
+            number,
+            names: 0,
+            told: Told::default(),
+        }
+    }
+
+    /// Writes the next name and its twin; whether they were taken, and not refused.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub(crate) async fn write(&mut self) -> anyhow::Result<bool> {
+        let name = format!("w{}-{}", self.number, self.names);
+        self.names += 1;
+        let written = write(&self.rest, &name).await;
+        match &written {
+            Ok(Some(revision)) => self.told.written(*revision, name),
+            Ok(None) | Err(_) => self.told.open(name),
+        }
+        Ok(written?.is_some())
+    }
+
+    pub(crate) fn told(self) -> Told {
+        self.told
     }
 }
 
@@ -116,28 +156,20 @@ pub(crate) async fn write_until(
     writer: usize,
     refusals: Arc<AtomicU64>,
 ) -> Told {
-    let mut told = Told::default();
-    for number in 0.. {
-        if end.is_cancelled() {
-            break;
-        }
-        let name = format!("w{writer}-{number}");
-        match write(&rest, &name).await.unwrap() {
-            Some(revision) => told.written(revision, name),
-            None => {
-                refusals.fetch_add(1, Ordering::SeqCst);
-                told.open(name);
-            }
+    let mut writer = Writer::new(rest, writer);
+    while !end.is_cancelled() {
+        if !writer.write().await.unwrap() {
+            refusals.fetch_add(1, Ordering::SeqCst);
         }
     }
-    told
+    writer.told()
 }
 
 /// Writes `name` and its twin at once; the revision that was told, none when it was refused.
 ///
 /// # Errors
 /// When there is no answer.
-pub(crate) async fn write(rest: &Rest, name: &str) -> anyhow::Result<Option<u64>> {
+async fn write(rest: &Rest, name: &str) -> anyhow::Result<Option<u64>> {
     let twins = list(&[backend(name, &[]), backend(&twin(name), &[])]);
     let asked = Instant::now();
     let answer = rest.send(Method::POST, "/v1/apply", Some(&twins)).await;
