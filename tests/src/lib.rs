@@ -3,6 +3,7 @@
 pub mod answers;
 pub mod authority;
 pub mod bench;
+pub mod cases;
 pub mod client;
 pub mod cluster;
 pub mod deployment;

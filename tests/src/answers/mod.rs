@@ -9,10 +9,8 @@ mod client;
 mod read;
 mod script;
 
-use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use serde_json::json;
 
 pub use case::{Case, Expect};
@@ -31,20 +29,6 @@ pub struct Failure {
     pub got: Got,
     /// What is wrong with that.
     pub faults: Vec<Fault>,
-}
-
-/// Reads cases from lines of JSON.
-///
-/// # Errors
-/// When the file cannot be read, or a line is no case.
-pub fn cases(path: &Path) -> anyhow::Result<Vec<Case>> {
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    text.lines()
-        .enumerate()
-        .map(|(number, line)| {
-            serde_json::from_str(line).with_context(|| format!("{}:{}", path.display(), number + 1))
-        })
-        .collect()
 }
 
 /// Runs all cases, one after the other, against a proxy of its own: a connection that a case has

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use sluice_tests::answers::{self, Failure};
+use sluice_tests::cases;
 
 /// Lets a scripted upstream answer each case through a proxy and says which ones fail.
 #[derive(Debug, Parser)]
@@ -17,7 +18,7 @@ struct Options {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
-    let cases = answers::cases(&Options::parse().file)?;
+    let cases = cases::read(&Options::parse().file)?;
     let count = cases.len();
     let failures = answers::run(cases).await?;
     for Failure { case, got, faults } in &failures {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use sluice_tests::framing::{self, Failure};
+use sluice_tests::cases;
+use sluice_tests::framing::{self, Case, Failure};
 
 /// Sends each request of a file through a proxy to a recording upstream and says which ones fail.
 #[derive(Debug, Parser)]
@@ -23,7 +24,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
     let mut cases = Vec::new();
     for file in &options.files {
-        cases.extend(framing::read(file)?);
+        cases.extend(cases::read::<Case>(file)?);
     }
     let count = cases.len();
     let failures = framing::run(cases, options.lanes).await?;

@@ -11,10 +11,8 @@ mod lane;
 mod recorder;
 mod verdict;
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Context as _;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -40,20 +38,6 @@ pub struct Failure {
     pub outcome: Outcome,
     /// What is wrong with that.
     pub faults: Vec<Fault>,
-}
-
-/// Reads cases from lines of JSON.
-///
-/// # Errors
-/// When the file cannot be read, or a line is no case.
-pub fn read(path: &Path) -> anyhow::Result<Vec<Case>> {
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    text.lines()
-        .enumerate()
-        .map(|(number, line)| {
-            serde_json::from_str(line).with_context(|| format!("{}:{}", path.display(), number + 1))
-        })
-        .collect()
 }
 
 /// Runs all cases against a proxy of its own; those that fail, by name.

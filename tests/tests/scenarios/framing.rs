@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
+use sluice_tests::cases::read;
 use sluice_tests::framing::{self, Case};
 
 fn cases() -> Vec<Case> {
-    framing::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("cases/framing.jsonl")).unwrap()
+    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("cases/framing.jsonl")).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
