@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use sluice_core::{Difference, Entry, ResourceSet};
 use sluice_proto::v1;
 
-use crate::world::key;
+use crate::world::{key, wanted};
 
 /// Port and hostname of each listener there may be.
 pub(crate) const LISTENERS: [(u32, &str); 5] = [
@@ -236,15 +236,7 @@ fn one_match() -> impl Strategy<Value = v1::Match> {
         rarely(value(&["x-a", "x-a", "x-b"])),
         rarely(value(&["q"])),
     )
-        .prop_map(|(path, method, header, query)| v1::Match {
-            path: path.map(|(kind, value)| v1::PathMatch {
-                kind: kind.into(),
-                value,
-            }),
-            method: method.into(),
-            headers: header.into_iter().collect(),
-            query: query.into_iter().collect(),
-        })
+        .prop_map(|(path, method, header, query)| wanted(path, method, header, query))
 }
 
 pub(crate) fn state() -> impl Strategy<Value = State> {

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue, Method};
 use sluice_proto::v1;
 
-use crate::world::{Request, World};
+use crate::world::{self, Request, World};
 
 /// A match as a test writes it: path, method, header, query.
 pub(crate) fn wanted(
@@ -17,15 +17,8 @@ pub(crate) fn wanted(
         value: value.into(),
         regex: false,
     };
-    v1::Match {
-        path: Some(v1::PathMatch {
-            kind: v1::path_match::Kind::Prefix.into(),
-            value: path.into(),
-        }),
-        method: method.into(),
-        headers: header.map(value).into_iter().collect(),
-        query: query.map(value).into_iter().collect(),
-    }
+    let path = (v1::path_match::Kind::Prefix, path.into());
+    world::wanted(Some(path), method, header.map(value), query.map(value))
 }
 
 /// One rule for each of `matches`, all of one route at `hostnames` of the listener at that place in

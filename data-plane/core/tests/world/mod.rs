@@ -164,6 +164,24 @@ pub fn request() -> impl Strategy<Value = Request> {
         })
 }
 
+/// A match that asks for these, each only if it is there; an empty method is any.
+pub fn wanted(
+    path: Option<(v1::path_match::Kind, String)>,
+    method: &str,
+    header: Option<v1::ValueMatch>,
+    query: Option<v1::ValueMatch>,
+) -> v1::Match {
+    v1::Match {
+        path: path.map(|(kind, value)| v1::PathMatch {
+            kind: kind.into(),
+            value,
+        }),
+        method: method.into(),
+        headers: header.into_iter().collect(),
+        query: query.into_iter().collect(),
+    }
+}
+
 fn one_match() -> impl Strategy<Value = v1::Match> {
     use v1::path_match::Kind;
     let path = prop_oneof![
@@ -186,15 +204,7 @@ fn one_match() -> impl Strategy<Value = v1::Match> {
         headers,
         prop::option::of(value(&["q", "p"])),
     )
-        .prop_map(|(path, method, header, query)| v1::Match {
-            path: path.map(|(kind, value)| v1::PathMatch {
-                kind: kind.into(),
-                value,
-            }),
-            method: method.into(),
-            headers: header.into_iter().collect(),
-            query: query.into_iter().collect(),
-        })
+        .prop_map(|(path, method, header, query)| wanted(path, method, header, query))
 }
 
 pub fn world() -> impl Strategy<Value = World> {
