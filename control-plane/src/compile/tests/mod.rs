@@ -83,6 +83,14 @@ impl Site {
         Ok(changed)
     }
 
+    /// Keys of what a proxy is sent that comes from `before`, and how many resources it drops.
+    fn sent_since(&self, before: &World) -> (Vec<String>, usize) {
+        let difference = before.resources().diff(self.world.resources());
+        let sent = difference.upserts.iter();
+        let keys = sent.map(|entry| entry.key.to_string()).collect();
+        (keys, difference.removals.len())
+    }
+
     fn body<M: prost::Message + Default>(&self, key: &str) -> M {
         let key = Key::parse(key).unwrap();
         let entry = self
