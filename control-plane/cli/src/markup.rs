@@ -33,6 +33,16 @@ pub(crate) fn cell(text: &str) -> String {
     safe
 }
 
+/// Text in a cell, and below it these, a line each.
+pub(crate) fn cell_over(text: &str, details: &[String]) -> String {
+    let mut lines = cell(text);
+    for detail in details {
+        lines.push_str("<br>");
+        lines.push_str(&cell(detail));
+    }
+    lines
+}
+
 /// Text in the type of code. A cell ends at `|` even there.
 pub(crate) fn code(text: &str) -> String {
     let text = text

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::reading::{Class, Reading, View};
-use crate::markup::{cell, code, cut};
+use crate::markup::{cell, cell_over, code, cut};
 
 /// Classes in the table.
 const MAX_CLASSES: usize = 25;
@@ -67,21 +67,17 @@ fn requests(text: &mut String, view: &View) {
 }
 
 fn row(found: &Class) -> String {
-    let mut after = cell(&found.after);
-    for detail in &found.details {
-        after.push_str("<br>");
-        after.push_str(&cell(detail));
-    }
     let (places, more) = found.places(MAX_PLACES);
     let mut places: Vec<_> = places.iter().map(|place| code(place)).collect();
     if more > 0 {
         places.push(code(&format!("and {more} more")));
     }
     format!(
-        "| {} | {} | {} | {after} | {} |\n",
+        "| {} | {} | {} | {} | {} |\n",
         cell(&found.what),
         code(&found.request),
         cell(&found.before),
+        cell_over(&found.after, &found.details),
         places.join("<br>")
     )
 }

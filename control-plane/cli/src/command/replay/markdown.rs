@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::reading::{Class, Reading};
-use crate::markup::{cell, code, cut};
+use crate::markup::{cell, cell_over, code, cut};
 
 /// Examples that are shown of one class.
 const MAX_EXAMPLES: usize = 3;
@@ -34,18 +34,14 @@ pub(super) fn of(reading: &Reading) -> String {
 }
 
 fn row(found: &Class) -> String {
-    let mut after = cell(&found.after);
-    for detail in &found.details {
-        after.push_str("<br>");
-        after.push_str(&cell(detail));
-    }
     let examples = found.examples.iter().take(MAX_EXAMPLES);
     let examples: Vec<_> = examples.map(|example| code(example)).collect();
     format!(
-        "| {} | {} | {} | {after} | {} |\n",
+        "| {} | {} | {} | {} | {} |\n",
         cell(&found.what),
         cell(&found.requests),
         cell(&found.before),
+        cell_over(&found.after, &found.details),
         examples.join("<br>")
     )
 }
