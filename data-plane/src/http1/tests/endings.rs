@@ -7,10 +7,7 @@ const POST: &str = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\
 #[test]
 fn a_client_that_leaves_takes_its_request_back_at_once() {
     run(async {
-        let mut served = Served::start(&site(v1::Limits::default()));
-        let mut endpoint = served.endpoint();
-        served.client.say(GET).await;
-        endpoint.hear().await;
+        let (mut served, mut endpoint) = Served::asked().await;
         let start = Instant::now();
         served.client.stream.shutdown().await.unwrap();
         assert!(endpoint.is_closed().await);
@@ -35,10 +32,7 @@ fn a_client_that_leaves_in_its_body_takes_its_request_back_at_once() {
 #[test]
 fn a_client_that_leaves_in_its_answer_frees_the_endpoint_at_once() {
     run(async {
-        let mut served = Served::start(&site(v1::Limits::default()));
-        let mut endpoint = served.endpoint();
-        served.client.say(GET).await;
-        endpoint.hear().await;
+        let (mut served, mut endpoint) = Served::asked().await;
         endpoint
             .say("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nfour")
             .await;
@@ -78,10 +72,7 @@ fn an_endpoint_that_closes_instead_of_answering_is_told_at_once() {
 #[test]
 fn an_answer_that_ends_with_its_connection_ends_in_order() {
     run(async {
-        let mut served = Served::start(&site(v1::Limits::default()));
-        let mut endpoint = served.endpoint();
-        served.client.say(GET).await;
-        endpoint.hear().await;
+        let (mut served, mut endpoint) = Served::asked().await;
         endpoint.say("HTTP/1.1 200 OK\r\n\r\nall").await;
         let begun = served.client.hear().await;
         assert!(begun.ends_with("\r\n3\r\nall\r\n"), "{begun}");
@@ -99,10 +90,7 @@ fn an_answer_that_breaks_off_never_looks_whole() {
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nfour\r\n0\r\n",
     ] {
         run(async {
-            let mut served = Served::start(&site(v1::Limits::default()));
-            let mut endpoint = served.endpoint();
-            served.client.say(GET).await;
-            endpoint.hear().await;
+            let (mut served, mut endpoint) = Served::asked().await;
             endpoint.say(answer).await;
             let mut told = served.client.hear().await;
             drop(endpoint);

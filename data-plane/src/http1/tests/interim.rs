@@ -94,10 +94,7 @@ fn hints_reach_a_client_that_knows_of_them_and_no_other() {
 #[test]
 fn an_endpoint_that_only_ever_hints_is_given_up() {
     run(async {
-        let mut served = Served::start(&site(v1::Limits::default()));
-        let mut endpoint = served.endpoint();
-        served.client.say(GET).await;
-        endpoint.hear().await;
+        let (mut served, mut endpoint) = Served::asked().await;
         endpoint.say("HTTP/1.1 102 Processing\r\n\r\n".repeat(17)).await;
         let told = served.client.hear().await;
         assert!(told.contains("HTTP/1.1 502 "), "{told}");
@@ -109,10 +106,7 @@ fn an_endpoint_that_only_ever_hints_is_given_up() {
 #[test]
 fn a_protocol_that_nobody_asked_for_is_not_switched_to() {
     run(async {
-        let mut served = Served::start(&site(v1::Limits::default()));
-        let mut endpoint = served.endpoint();
-        served.client.say(GET).await;
-        endpoint.hear().await;
+        let (mut served, mut endpoint) = Served::asked().await;
         endpoint
             .say("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n")
             .await;

@@ -100,10 +100,7 @@ fn the_last_request_of_a_connection_is_answered_and_told_so() {
 #[test]
 fn without_memory_new_requests_are_refused_and_those_under_way_go_on() {
     run(async {
-        let mut served = Served::start(&site(v1::Limits::default()));
-        let mut endpoint = served.endpoint();
-        served.client.say(GET).await;
-        endpoint.hear().await;
+        let (mut served, mut endpoint) = Served::asked().await;
         served.worker.overload.store(true, Ordering::Relaxed);
         endpoint.say(OK).await;
         let told = served.client.hear().await;
@@ -153,10 +150,7 @@ fn a_body_that_nobody_takes_is_held_up_and_not_gathered() {
 #[test]
 fn a_connection_without_a_request_holds_no_buffer() {
     run(async {
-        let mut served = Served::start(&site(v1::Limits::default()));
-        let mut endpoint = served.endpoint();
-        served.client.say(GET).await;
-        endpoint.hear().await;
+        let (mut served, mut endpoint) = Served::asked().await;
         endpoint.say(OK).await;
         served.client.hear().await;
         let channel = served.channel.upgrade().unwrap();

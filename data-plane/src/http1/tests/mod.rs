@@ -54,6 +54,15 @@ impl Served {
         Self::over(site, wire(buffer), buffer)
     }
 
+    /// One whose client has asked for something, and the endpoint that has heard it.
+    async fn asked() -> (Self, End) {
+        let mut served = Self::start(&site(v1::Limits::default()));
+        let mut endpoint = served.endpoint();
+        served.client.say(GET).await;
+        endpoint.hear().await;
+        (served, endpoint)
+    }
+
     /// One whose client has `wire`; those to endpoints hold `buffer` bytes.
     fn over(site: &Site, (transport, client): (Transport, End), buffer: usize) -> Self {
         let worker = testing::worker(site);

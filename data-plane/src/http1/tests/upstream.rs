@@ -39,10 +39,7 @@ fn a_malformed_head_is_a_502_and_the_next_request_is_answered_right() {
 #[test]
 fn a_head_without_end_is_given_up() {
     run(async {
-        let mut served = Served::start(&site(v1::Limits::default()));
-        let mut endpoint = served.endpoint();
-        served.client.say(GET).await;
-        endpoint.hear().await;
+        let (mut served, mut endpoint) = Served::asked().await;
         let line = format!("x: {}\r\n", "y".repeat(1000));
         let endless = "HTTP/1.1 200 OK\r\n".to_owned() + &line.repeat(1000);
         // Fails when the proxy has had enough.
@@ -56,10 +53,7 @@ fn a_head_without_end_is_given_up() {
 fn malformed_chunks_break_the_answer_off_and_end_nothing() {
     for chunks in ["4\r\nfour\r\nx\r\n", "4\r\nfour!\r\n", "4\r\nfour\n0\r\n\r\n"] {
         run(async {
-            let mut served = Served::start(&site(v1::Limits::default()));
-            let mut endpoint = served.endpoint();
-            served.client.say(GET).await;
-            endpoint.hear().await;
+            let (mut served, mut endpoint) = Served::asked().await;
             endpoint
                 .say("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
                 .await;
@@ -80,10 +74,7 @@ fn a_connection_that_the_endpoint_wants_closed_is_not_kept() {
         "HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok",
     ] {
         run(async {
-            let mut served = Served::start(&site(v1::Limits::default()));
-            let mut endpoint = served.endpoint();
-            served.client.say(GET).await;
-            endpoint.hear().await;
+            let (mut served, mut endpoint) = Served::asked().await;
             endpoint.say(answer).await;
             let told = served.client.hear().await;
             assert!(told.ends_with("ok") && !told.contains("close"), "{told}");
