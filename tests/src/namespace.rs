@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use anyhow::{Context as _, ensure};
@@ -15,14 +15,15 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::process;
 
-/// Namespaces that this process has made.
-static MADE: AtomicU32 = AtomicU32::new(0);
+/// Which places this process has taken.
+static TAKEN: Mutex<[bool; AT_A_TIME]> = Mutex::new([false; AT_A_TIME]);
 /// Most of a process at a time.
-const AT_A_TIME: u32 = 4;
+const AT_A_TIME: usize = 4;
 
 /// Removed with its owner.
 #[derive(Debug)]
 pub struct Namespace {
+    place: usize,
     name: String,
     link: String,
     outside: Ipv4Addr,
@@ -33,16 +34,17 @@ impl Namespace {
     /// Makes one; a process has four at a time at most.
     ///
     /// # Errors
-    /// When this process is not root, or the system knows no namespaces.
+    /// When this process is not root or has four, or the system knows no namespaces.
     pub fn new() -> anyhow::Result<Self> {
         let process = std::process::id();
-        let number = MADE.fetch_add(1, Ordering::Relaxed) % AT_A_TIME;
+        let place = take_place()?;
         // A /30 of the benchmarking range (RFC 2544), by the id of the process.
-        let index = (process % 0x1fff) * AT_A_TIME + number;
+        let index = (process % 0x1fff) * AT_A_TIME as u32 + place as u32;
         let base = u32::from(Ipv4Addr::new(198, 18, 0, 0)) + index * 4;
         let namespace = Self {
-            name: format!("sluice-{process}-{number}"),
-            link: format!("sl{process:x}n{number}"),
+            place,
+            name: format!("sluice-{process}-{place}"),
+            link: format!("sl{process:x}n{place}"),
             outside: Ipv4Addr::from(base + 1),
             inside: Ipv4Addr::from(base + 2),
         };
@@ -129,7 +131,21 @@ impl Drop for Namespace {
     fn drop(&mut self) {
         let _ = ip(&["link", "delete", &self.link]);
         let _ = ip(&["netns", "delete", &self.name]);
+        places()[self.place] = false;
     }
+}
+
+/// A place that no namespace of this process has, until it is given back.
+fn take_place() -> anyhow::Result<usize> {
+    let mut places = places();
+    let free = places.iter().position(|taken| !taken);
+    let place = free.with_context(|| format!("{AT_A_TIME} namespaces are there already"))?;
+    places[place] = true;
+    Ok(place)
+}
+
+fn places() -> MutexGuard<'static, [bool; AT_A_TIME]> {
+    TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The file of the namespace `name`.

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use sluice_model::Revision;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -53,7 +54,12 @@ pub const MAX_VIEWS: usize = 64;
 
 /// What the writer is asked to do.
 enum Command {
-    Write(Box<WriteRequest>, oneshot::Sender<Result<Written, WriteError>>),
+    /// What is to be written, since when somebody waits for it, and where the answer goes.
+    Write(
+        Box<WriteRequest>,
+        Instant,
+        oneshot::Sender<Result<Written, WriteError>>,
+    ),
     Tickets(TicketKeys),
     /// The views that proxies have.
     Views(BTreeSet<ViewKey>),
@@ -199,7 +205,7 @@ impl Live {
     /// Everything that keeps a write from being made; see [`WriteError`].
     pub async fn write(&self, request: WriteRequest) -> Result<Written, WriteError> {
         let (reply, answer) = oneshot::channel();
-        let command = Command::Write(Box::new(request), reply);
+        let command = Command::Write(Box::new(request), Instant::now(), reply);
         self.commands
             .send(command)
             .await

@@ -357,7 +357,7 @@ async fn a_name_is_looked_up_and_published_without_a_revision() {
 
 #[test]
 fn the_ring_keeps_the_recent_versions_and_the_time_of_each_revision() {
-    let start = tokio::time::Instant::now();
+    let start = Instant::now();
     let mut published = Published::first(World::empty(sluice_model::HistoryId([1; 16])), start);
     let first = published.version.position;
     for number in 1..=(RECENT as u64 + 5) {

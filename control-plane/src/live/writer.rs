@@ -22,10 +22,10 @@ use crate::store::{
     self, CatchUp, CommitError, HeadWatch, Point, Reservation, ResourceKey, Store, StoreError, Write,
 };
 
-/// How long one write is tried against writers elsewhere. They come first once; then the next revision is
-/// reserved, and they do so only where deciding takes longer than a reservation lasts. The last try takes its own
-/// time, and the answer should be there within ten seconds.
-const PATIENCE: Duration = Duration::from_secs(6);
+/// How long after it was asked for a write is tried again when writers elsewhere came first. They do so once;
+/// then the next revision is reserved, and they do only where deciding takes longer than a reservation lasts. The
+/// last try takes its own time, and the answer should be there within ten seconds.
+const PATIENCE: Duration = Duration::from_secs(4);
 /// Pause before the head is looked at again after the store did not answer.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -98,9 +98,9 @@ impl Writer {
                         }
                     }
                     Some(Command::Views(wanted)) => self.keep_views(&wanted).await,
-                    Some(Command::Write(request, reply)) => {
+                    Some(Command::Write(request, asked, reply)) => {
                         // Whoever asked may be gone; the write stands all the same.
-                        let _ = reply.send(self.answer(&request).await);
+                        let _ = reply.send(self.answer(&request, asked).await);
                     }
                 },
                 Some(findings) = self.findings.recv() => {
@@ -118,9 +118,9 @@ impl Writer {
     }
 
     /// Writes; a write that was made before is answered as it was then.
-    async fn answer(&mut self, request: &WriteRequest) -> Result<Written, WriteError> {
+    async fn answer(&mut self, request: &WriteRequest, asked: Instant) -> Result<Written, WriteError> {
         let before = self.world().revision();
-        let outcome = self.write(request).await;
+        let outcome = self.write(request, asked + PATIENCE).await;
         let made_now = outcome.as_ref().is_ok_and(|written| written.revision > before);
         if made_now || request.dry_run {
             return outcome;
@@ -133,11 +133,10 @@ impl Writer {
 
     /// The path of a change: fold, check, commit, publish. (Parsing comes before: the caller's.)
     /// Optimistic on the head of the store; when another replica wrote first, it starts anew, with the next
-    /// revision reserved.
-    async fn write(&mut self, request: &WriteRequest) -> Result<Written, WriteError> {
-        let give_up = Instant::now() + PATIENCE;
+    /// revision reserved, until it is time to give up.
+    async fn write(&mut self, request: &WriteRequest, give_up: Instant) -> Result<Written, WriteError> {
         let mut reservation = None;
-        while Instant::now() < give_up {
+        loop {
             let world = self.world().at(clock::since_1970());
             let revision = Revision(world.revision().0 + 1);
             let (changes, left_out) = request.changes(&world, revision)?;
@@ -173,10 +172,9 @@ impl Writer {
                     reservation = self.store.reserve().await?;
                     self.catch_up().await?;
                 }
-                Committed::Moved => break,
+                Committed::Moved => return Err(WriteError::Contended),
             }
         }
-        Err(WriteError::Contended)
     }
 
     async fn commit(

@@ -162,7 +162,8 @@ impl Drop for Session {
     }
 }
 
-async fn within<T>(
+/// The answer, unless the server or the disk takes too long for it.
+pub(super) async fn within<T>(
     dialect: Dialect,
     answer: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, StoreError> {

@@ -11,6 +11,7 @@ use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use sqlx::{AnyPool, ConnectOptions, Executor};
 
 use super::StoreError;
+use super::session::within;
 
 /// Longest wait for a usable connection, connecting included.
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -145,7 +146,7 @@ impl Target {
         let mut listener = PgListener::connect_with(&pool).await?;
         // The caller must know of a lost connection at once: what was missed meanwhile is not resent.
         listener.eager_reconnect(false);
-        listener.listen_all(channels).await?;
+        within(Dialect::Postgres, Box::pin(listener.listen_all(channels))).await?;
         Ok(Some(listener))
     }
 }

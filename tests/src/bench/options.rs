@@ -24,7 +24,7 @@ pub struct Options {
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(2..=100_000))]
     pub routes: u32,
     /// One-route changes to measure; 0 leaves them out.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub changes: u32,
     /// The core of the proxies.
     #[arg(long, default_value_t = 1)]

@@ -110,7 +110,7 @@ impl Drop for Network {
 /// A new namespace; its name.
 fn namespace() -> anyhow::Result<String> {
     let number = MADE.fetch_add(1, Ordering::Relaxed);
-    let name = format!("sluice-{}-{number}", std::process::id());
+    let name = format!("sluice-net-{}-{number}", std::process::id());
     ip(&["netns", "add", &name])?;
     Ok(name)
 }

@@ -20,6 +20,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::postgres::{Writer, verify};
+
 /// A proxy that takes whatever it is sent.
 pub(crate) fn obedient(mut proxy: FakeProxy) -> AbortOnDropHandle<()> {
     AbortOnDropHandle::new(tokio::spawn(async move {
@@ -235,24 +237,25 @@ async fn control_planes_that_are_written_to_without_pause_take_turns() {
         let rest = cluster.controls[index].rest.clone();
         let (end, written) = (end.clone(), Arc::clone(&written));
         writers.spawn(async move {
-            let name = format!("of-{index}-{writer}");
-            for port in 1..=u16::MAX {
-                let document = backend(&name, &[([10, 0, 0, 1], port).into()]);
-                rest.apply(&document, "").await.unwrap();
-                if written[index].fetch_add(1, Ordering::Relaxed) + 1 >= WRITES {
+            let mut writer = Writer::new(rest, index * WRITERS + writer);
+            while !end.is_cancelled() {
+                let taken = writer.write().await.unwrap();
+                if taken && written[index].fetch_add(1, Ordering::Relaxed) + 1 >= WRITES {
                     end.cancel();
                 }
-                if end.is_cancelled() {
-                    return;
-                }
             }
+            writer.told()
         });
     }
-    writers.join_all().await;
+    let told = writers.join_all().await;
     let mut counts = [0, 1].map(|index| written[index].load(Ordering::Relaxed));
     println!("the control planes took {counts:?} writes");
     counts.sort_unstable();
     assert!(counts[0] * AT_LEAST >= counts[1], "{counts:?}");
+    // A replica shows what others wrote a moment later, but writes only after all of it.
+    let rest = &cluster.controls[0].rest;
+    rest.apply(&backend("last", &[]), "").await.unwrap();
+    verify(rest, &told).await;
 }
 
 /// Every control plane forgot what it had seen, but the proxies did not.
