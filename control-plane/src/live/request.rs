@@ -207,7 +207,11 @@ impl Wish {
         match self {
             Self::Apply { resources, .. } => resources.iter().filter_map(last_applied).collect(),
             Self::Put(resource, _) => last_applied(resource).into_iter().collect(),
-            Self::Patch(..) | Self::Delete(..) => Vec::new(),
+            Self::Patch(id, patch, _) => {
+                let dropped = brings_last_applied(id, patch).then(|| dropped_last_applied(id));
+                dropped.into_iter().collect()
+            }
+            Self::Delete(..) => Vec::new(),
             Self::Rollback(past) => past.left_out(world),
         }
     }
@@ -237,12 +241,24 @@ impl Past {
     }
 }
 
-/// That kubectl's copy of a Secret is not kept.
+/// That kubectl's copy of a Secret is not kept, if there is one.
 fn last_applied(resource: &Resource) -> Option<Violation> {
+    let warning = || dropped_last_applied(&resource.id);
+    resource.has_last_applied().then(warning)
+}
+
+/// Whether kubectl's copy of a Secret is what a merge patch adds to it, among other things.
+fn brings_last_applied(id: &ResourceId, patch: &Value) -> bool {
+    let metadata = patch.get("metadata");
+    let annotations = metadata.and_then(|metadata| metadata.get("annotations"));
+    let copy = annotations.and_then(|annotations| annotations.get(LAST_APPLIED));
+    id.kind == Kind::Secret && copy.is_some_and(|copy| !copy.is_null())
+}
+
+fn dropped_last_applied(id: &ResourceId) -> Violation {
     let message = "is dropped: kubectl keeps there all that the Secret holds";
     let field = format!("metadata.annotations[{LAST_APPLIED:?}]");
-    let warning = || Violation::new(resource.id.to_string(), field, Code::Unsupported, message);
-    resource.has_last_applied().then(warning)
+    Violation::new(id.to_string(), field, Code::Unsupported, message)
 }
 
 fn expect(world: &World, id: &ResourceId, expected: &Precondition) -> Result<(), WriteError> {

@@ -241,6 +241,7 @@ fn dropped(answer: &Answer) -> Vec<String> {
 
 #[tokio::test]
 async fn that_what_kubectl_kept_of_a_secret_is_dropped_is_said() {
+    const S: &str = "/v1/namespaces/default/secrets/s";
     let server = Server::start().await;
     let name = "kubectl.kubernetes.io/last-applied-configuration";
     let mut manifest = json!({
@@ -257,8 +258,24 @@ async fn that_what_kubectl_kept_of_a_secret_is_dropped_is_said() {
         );
         assert!(!answer.text.contains("hunter2"), "{answer:?}");
     }
-    let kept = server.get("/v1/namespaces/default/secrets/s").await.json;
+    let kept = server.get(S).await.json;
     assert_eq!(kept["metadata"]["annotations"], json!({"team": "shop"}));
+
+    // A merge patch says so, too, if it brings the copy along, and not if it takes it away.
+    for (path, copy, is_told) in [
+        (format!("{S}?dryRun=true"), json!("hunter2"), true),
+        (S.to_owned(), json!("hunter2"), true),
+        (S.to_owned(), Value::Null, false),
+    ] {
+        let patch = json!({"metadata": {"annotations": {name: copy, "team": "pay"}}});
+        let answer = server.json(Method::PATCH, &path, &patch).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let field = is_told.then(|| format!("Secret/default/s metadata.annotations[{name:?}]"));
+        assert_eq!(dropped(&answer), Vec::from_iter(field), "{answer:?}");
+        assert!(!answer.text.contains("hunter2"), "{answer:?}");
+    }
+    let kept = server.get(S).await.json;
+    assert_eq!(kept["metadata"]["annotations"], json!({"team": "pay"}));
 
     // Of what is not a Secret kubectl's note is kept, and nothing is said.
     let mut web = backend("web", 1);
