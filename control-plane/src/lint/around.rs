@@ -1,17 +1,20 @@
 //! What is found about what a change touches, and around it: about what can tell the difference though it was not
-//! touched. Costs what the change costs, and is bounded besides.
+//! touched. Costs what the change costs, no more than its budget.
 
 use std::collections::BTreeSet;
 
-use sluice_intent::{Kind, ResourceId};
+use sluice_core::claims::Budget;
+use sluice_intent::{Kind, LintRule, ResourceId};
 use sluice_model::Key;
 
 use super::earlier::{self, Known};
-use super::{Certificates, Finding, claims, idle, of_resource};
+use super::{Finding, Looking, claims, idle};
 use crate::compile::{Action, Changed, World};
 
-/// Resources that are looked at though they were not touched: some 20 ms of work.
+/// Resources that are looked at though they were not touched.
 const MAX_AROUND: usize = 2_000;
+/// Steps that it takes to look at one of them.
+const RESOURCE: u64 = 20;
 
 /// What was found, and whether everything was looked at.
 #[derive(Debug, Default)]
@@ -21,33 +24,28 @@ pub(super) struct Looked {
 }
 
 /// What is found about a change of `before`, apart from what the check says of it.
-pub(super) fn look(before: &World, changed: &Changed) -> Looked {
+pub(super) fn look(before: &World, changed: &Changed, budget: &mut Budget) -> Looked {
     let world = &changed.world;
     let around = Around::of(before, changed);
     let mut looked = Looked {
         findings: Vec::new(),
         is_complete: around.is_complete,
     };
-    let mut certificates = Certificates::default();
-    let resources = around.touched.iter().chain(&around.beside);
-    for intent in resources.filter_map(|id| world.get(id)) {
-        let own = of_resource(world, &intent.resource, &mut certificates);
-        looked.findings.extend(own);
-    }
+    budget.part(4, |budget| around.each(world, &mut looked, budget));
     let idle = around.idle(before, world);
     looked
         .findings
         .extend(idle.iter().filter_map(|id| idle::of(world, id)));
     let routes = around.touched.iter().filter(|id| id.kind == Kind::HTTPRoute);
     let rules: BTreeSet<Key> = routes.flat_map(|id| world.rule_keys(id)).cloned().collect();
-    let clashes = claims::of_change(before, world, &rules);
+    let clashes = claims::of_change(before, world, &rules, budget);
     looked.findings.extend(clashes.findings);
     looked.is_complete &= clashes.is_complete;
     looked
 }
 
 /// What was found about the same before: about everything that one of `findings` in `world` is about.
-pub(super) fn known(before: &World, world: &World, findings: &[&Finding]) -> Known {
+pub(super) fn known(before: &World, world: &World, findings: &[&Finding], budget: &mut Budget) -> Known {
     let others = findings.iter().filter_map(|finding| finding.other.as_ref());
     let others = others.map(|other| &other.resource);
     let ids: BTreeSet<&ResourceId> = findings
@@ -55,16 +53,24 @@ pub(super) fn known(before: &World, world: &World, findings: &[&Finding]) -> Kno
         .map(|finding| &finding.resource)
         .chain(others)
         .collect();
-    let mut certificates = Certificates::default();
-    let mut known = earlier::known(before, world, findings);
+    let mut looking = Looking::at(before);
+    let mut known = budget.part(2, |budget| earlier::known(before, world, findings, budget));
+    let mut doubtful: BTreeSet<&ResourceId> = BTreeSet::new();
     for intent in ids.iter().filter_map(|id| before.get(id)) {
-        let own = of_resource(before, &intent.resource, &mut certificates);
+        let (own, is_complete) = looking.of_resource(&intent.resource, budget);
         known.findings.extend(own);
+        if !is_complete {
+            doubtful.insert(&intent.resource.id);
+        }
         let warnings = before.warnings(intent).into_iter();
         known.findings.extend(warnings.filter_map(Finding::of_warning));
     }
     let idle = ids.iter().filter_map(|id| idle::of(before, id));
     known.findings.extend(idle);
+    let unknown = findings
+        .iter()
+        .filter(|finding| finding.rule == LintRule::Uncovered && doubtful.contains(&finding.resource));
+    known.unknown.extend(unknown.map(|finding| finding.identity()));
     known
 }
 
@@ -113,6 +119,22 @@ impl<'a> Around<'a> {
             gone,
             beside,
             is_complete,
+        }
+    }
+
+    /// Looks at what was touched, and at what is beside it as long as there is anything left.
+    fn each(&self, world: &World, looked: &mut Looked, budget: &mut Budget) {
+        let mut looking = Looking::at(world);
+        for (ids, is_own) in [(&self.touched, true), (&self.beside, false)] {
+            for intent in ids.iter().filter_map(|id| world.get(id)) {
+                if !is_own && !budget.afford(RESOURCE) {
+                    looked.is_complete = false;
+                    return;
+                }
+                let (own, is_complete) = looking.of_resource(&intent.resource, budget);
+                looked.findings.extend(own);
+                looked.is_complete &= is_complete;
+            }
         }
     }
 

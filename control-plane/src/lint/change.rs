@@ -3,15 +3,26 @@
 //! Judged is what the change touches and what is around it ([`around`]), so it costs what the change costs. Told is
 //! what concerns what was touched, and of other resources what the change brought about. Where there is more around
 //! it than is looked at, a warning of its own says so.
+//!
+//! All of it shares one budget ([`Budget`]), so that no write holds the writer for long, whatever it is like: two thirds
+//! of it for what there is after the change, and all that is left for what there was before. What cannot be looked
+//! at any more is not judged; what was found refuses a change all the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sluice_core::claims::Budget;
 use sluice_intent::{LintSeverity, ResourceId};
 use sluice_model::{Code, Violation};
 
 use super::finding::{Finding, Identity};
-use super::{around, idle, severity, touched};
+use super::severity::Severities;
+use super::{around, idle, touched};
 use crate::compile::{Action, Changed, World};
+
+/// Steps for a write that changes little; and for each rule of what it touches, up to as many for all: some 300 ms.
+const STEPS: u64 = 400_000;
+const STEPS_OF_RULE: u64 = 400;
+const MAX_STEPS: u64 = 3_000_000;
 
 /// Who makes a change.
 #[derive(Clone, Copy)]
@@ -27,13 +38,15 @@ pub struct Author<'a> {
 /// # Errors
 /// What refuses it: what it brings about and a LintPolicy calls an error, but for what is there for nothing.
 pub fn judge(before: &World, mut changed: Changed, author: Author<'_>) -> Result<Changed, Vec<Violation>> {
-    let (found, mut warnings) = found(before, &mut changed);
+    let mut budget = budget(&changed);
+    let (found, mut warnings) = found(before, &mut changed, &mut budget);
     let own: BTreeSet<&ResourceId> = touched(&changed).collect();
     let is_own = |id: &ResourceId| own.contains(id);
     let concerns = |one: &Finding| {
         is_own(&one.resource) || one.other.as_ref().is_some_and(|other| is_own(&other.resource))
     };
-    let mut judged = Judged::of(before, &changed.world, found, author.may_be_refused, concerns);
+    let worlds = [before, &changed.world];
+    let mut judged = Judged::of(worlds, found, author.may_be_refused, concerns, &mut budget);
     let mut changes = changed.actions.iter();
     let first = changes.find(|(_, action)| *action != Action::Unchanged);
     let first = first.map(|(id, _)| id);
@@ -52,9 +65,16 @@ pub fn judge(before: &World, mut changed: Changed, author: Author<'_>) -> Result
     Ok(changed)
 }
 
+/// What may be done about a change.
+fn budget(changed: &Changed) -> Budget {
+    let rules = touched(changed).map(|id| changed.world.rule_keys(id).count() as u64);
+    let steps = STEPS.saturating_add(rules.sum::<u64>().saturating_mul(STEPS_OF_RULE));
+    Budget::new(steps.min(MAX_STEPS))
+}
+
 /// All that is found, and the warnings that are none of the linter's.
-fn found(before: &World, changed: &mut Changed) -> (around::Looked, Vec<Violation>) {
-    let mut looked = around::look(before, changed);
+fn found(before: &World, changed: &mut Changed, budget: &mut Budget) -> (around::Looked, Vec<Violation>) {
+    let mut looked = budget.keeping(3, |budget| around::look(before, changed, budget));
     let mut warnings = Vec::new();
     for warning in std::mem::take(&mut changed.warnings) {
         match Finding::of_warning(warning.clone()) {
@@ -74,13 +94,14 @@ struct Judged {
 
 impl Judged {
     fn of(
-        before: &World,
-        world: &World,
+        [before, world]: [&World; 2],
         found: around::Looked,
         may_refuse: bool,
         concerns: impl Fn(&Finding) -> bool,
+        budget: &mut Budget,
     ) -> Self {
-        let weigh = |finding: Finding| (severity(world, &finding), finding);
+        let mut severities = Severities::of(world);
+        let weigh = |finding: Finding| (severities.weigh(&finding), finding);
         let weighed = found.findings.into_iter().map(weigh);
         let weighed: Vec<_> = weighed
             .filter(|(severity, _)| *severity != LintSeverity::Off)
@@ -93,7 +114,7 @@ impl Judged {
             .iter()
             .filter(|(severity, one)| is_error(*severity, one) || !concerns(one));
         let doubtful: Vec<&Finding> = doubtful.map(|(_, finding)| finding).collect();
-        let news = News::of(before, world, &doubtful);
+        let news = News::of(before, world, &doubtful, budget);
         let mut judged = Self {
             refused: Vec::new(),
             told: Vec::new(),
@@ -122,14 +143,14 @@ struct News {
 
 impl News {
     /// Those of `findings` of which there were fewer before. What cannot be known is none of them.
-    fn of(before: &World, world: &World, findings: &[&Finding]) -> Self {
+    fn of(before: &World, world: &World, findings: &[&Finding], budget: &mut Budget) -> Self {
         if findings.is_empty() {
             return Self {
                 identities: BTreeSet::new(),
                 is_complete: true,
             };
         }
-        let known = around::known(before, world, findings);
+        let known = around::known(before, world, findings, budget);
         let mut count: BTreeMap<Identity, isize> = BTreeMap::new();
         for finding in findings {
             *count.entry(finding.identity()).or_default() += 1;

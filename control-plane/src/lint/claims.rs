@@ -1,8 +1,9 @@
 //! Rules that claim the same requests, and matches that no request reaches, over all views of a fleet.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use sluice_core::claims::{Claim, Clash, Clashes, Limits, Meeting, Reason, captures, clashes, moved, near};
+use sluice_core::claims::{Budget, Claim, Clash, Clashes, Meeting, Reason, captures, clashes, moved, near};
 use sluice_core::{Cause, Reach, Snapshot, reach, reach_of};
 use sluice_intent::{Kind, LintRule, ResourceId, Spec};
 use sluice_model::Key;
@@ -15,11 +16,11 @@ use crate::compile::World;
 /// Views that are looked into. What is in further ones is not called unreached.
 pub(super) const MAX_VIEWS: usize = 16;
 
-/// Comparisons at a write, however much it changes: about a second.
-pub(super) const MAX_WORK: u64 = 1_000_000;
+/// Clashes that are kept of one view of everything.
+const MAX_CLASHES: usize = 2_000;
 
-/// States of automata at a write: some tenths of a second.
-pub(super) const MAX_STATES: usize = 100_000;
+/// The same of one view of a change.
+pub(super) const MAX_NEW: usize = 100;
 
 /// Everything about rules in a world.
 pub(super) fn look(world: &World) -> Found {
@@ -32,13 +33,13 @@ pub(super) fn look(world: &World) -> Found {
             "{more} more kinds of proxies have rules that were not looked at"
         ));
     }
-    let limits = Limits {
-        work: Limits::TABLE.work / looked.len().max(1) as u64,
-        ..Limits::TABLE
-    };
+    let mut budget = Budget::new(Budget::TABLE);
     let mut all = Told::default();
-    for snapshot in looked {
-        all.add(world, clashes(snapshot, None, &limits));
+    for (at, snapshot) in looked.iter().enumerate() {
+        let clashes = budget.part(looked.len() - at, |budget| {
+            clashes(snapshot, None, MAX_CLASHES, budget)
+        });
+        all.add(world, clashes);
     }
     let mut missed = Missed::default();
     for snapshot in looked {
@@ -64,7 +65,7 @@ pub(super) struct Claimed {
 }
 
 /// What a change of `before` has its rules, `own`, and those near them claim of each other.
-pub(super) fn of_change(before: &World, world: &World, own: &BTreeSet<Key>) -> Claimed {
+pub(super) fn of_change(before: &World, world: &World, own: &BTreeSet<Key>, budget: &mut Budget) -> Claimed {
     let views: Vec<_> = world.views().collect();
     let looked = views.iter().take(MAX_VIEWS).map(|(key, now)| {
         let old = before.view(key).unwrap_or(before.snapshot());
@@ -72,57 +73,65 @@ pub(super) fn of_change(before: &World, world: &World, own: &BTreeSet<Key>) -> C
     });
     let looked: Vec<(&Snapshot, &Snapshot)> = looked.collect();
     let all: Vec<&Snapshot> = views.iter().map(|(_, now)| *now).collect();
-    let mut claimed = compared(world, &looked, &all, own, |rules| limits(rules, 1, looked.len()));
+    let mut claimed = compared(world, (&looked, &all), own, MAX_NEW, budget);
     claimed.is_complete &= looked.len() == all.len();
     claimed
 }
 
 /// What the rules `own` and others claim of each other in the `looked` at views of `world`, each with what it was
-/// before. A match that takes nothing is told if it takes nothing in any of the views `all`.
+/// before; `most` clashes of each view. A match that takes nothing is told if it takes nothing in any of the views
+/// `all`.
+///
+/// Every view, and everything that is sought in it, may take its part of what is left, so that none takes anything
+/// from another.
 pub(super) fn compared(
     world: &World,
-    looked: &[(&Snapshot, &Snapshot)],
-    all: &[&Snapshot],
+    (looked, all): (&[(&Snapshot, &Snapshot)], &[&Snapshot]),
     own: &BTreeSet<Key>,
-    limits: impl Fn(usize) -> Limits,
+    most: usize,
+    budget: &mut Budget,
 ) -> Claimed {
     let (mut told, mut near_all) = (Told::default(), own.clone());
     let mut is_complete = true;
-    for (old, snapshot) in looked {
-        let moved = moved(old, snapshot);
-        let of: BTreeSet<Key> = own.iter().chain(&moved.came).cloned().collect();
-        let limits = limits(of.len());
-        let near = near(old, snapshot, &moved, limits.work);
-        is_complete &= near.is_complete;
-        is_complete &= told.add(world, clashes(snapshot, Some(&of), &limits));
-        is_complete &= told.add(world, captures(snapshot, &near.takers, &limits));
-        near_all.extend(of);
-        near_all.extend(near.losers);
-    }
+    budget.keeping(3, |budget| {
+        for (at, (old, snapshot)) in looked.iter().enumerate() {
+            budget.part(looked.len() - at, |budget| {
+                let (moved, near) = budget.part(2, |budget| {
+                    let moved = moved(old, snapshot, budget);
+                    let near = near(old, snapshot, &moved, budget);
+                    (moved, near)
+                });
+                is_complete &= near.is_complete;
+                let others: BTreeSet<Key> = moved.came.difference(own).cloned().collect();
+                let of = match others.is_empty() {
+                    true => Cow::Borrowed(own),
+                    false => Cow::Owned(own.union(&others).cloned().collect()),
+                };
+                let clashes = budget.keeping(3, |budget| clashes(snapshot, Some(&of), most, budget));
+                is_complete &= told.add(world, clashes);
+                is_complete &= told.add(world, captures(snapshot, &near.takers, most, budget));
+                near_all.extend(others);
+                near_all.extend(near.losers);
+            });
+        }
+    });
     let mut missed = Missed::default();
-    for (_, snapshot) in looked {
-        match reach_of(snapshot, &near_all, &limits(near_all.len())) {
+    for (at, (_, snapshot)) in looked.iter().enumerate() {
+        let reached = budget.part(looked.len() - at, |budget| reach_of(snapshot, &near_all, budget));
+        match reached {
             Ok(one) => missed.add(one),
             Err(_) => missed.is_unproven = true,
         }
     }
     is_complete &= !missed.is_unproven;
-    let missed = missed.told(world, all, &told.losers);
-    Claimed {
-        findings: told.findings.into_iter().chain(missed).collect(),
-        is_complete,
+    let mut findings = told.findings;
+    match budget.afford((missed.found.len() * all.len()) as u64) {
+        true => findings.extend(missed.told(world, all, &told.losers)),
+        false => is_complete = false,
     }
-}
-
-/// As much for each rule as one has alone among its neighbours, up to a bound for all, so many times; in each of so
-/// many views.
-pub(super) fn limits(rules: usize, times: u64, views: usize) -> Limits {
-    let work = Limits::CHANGE.work.saturating_mul(1 + rules as u64 / 100);
-    let states = Limits::CHANGE.states.saturating_mul(1 + rules / 20);
-    Limits {
-        work: work.min(MAX_WORK).saturating_mul(times) / views.max(1) as u64,
-        found: Limits::CHANGE.found.saturating_mul(times as usize),
-        states: states.min(MAX_STATES).saturating_mul(times as usize) / views.max(1),
+    Claimed {
+        findings,
+        is_complete,
     }
 }
 

@@ -1,21 +1,21 @@
 //! What rules claimed of each other before a change: what is known to have been there refuses nothing.
 //!
-//! Everything is looked at together. Where that is too much, each finding is looked at alone, so that a crowd at one
-//! place hides nothing at another.
+//! Everything is looked at together. Where that is too much, each finding is looked at alone, with its part of what
+//! is left, so that a crowd at one place hides nothing at another.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use sluice_core::Snapshot;
-use sluice_core::claims::{Claim, Limits, clashes_between};
+use sluice_core::claims::{Budget, Claim, clashes_between};
 use sluice_intent::{LintRule, ResourceId};
 use sluice_model::Key;
 
-use super::claims::{Claimed, MAX_STATES, MAX_VIEWS, MAX_WORK, Told, compared, limits, site};
+use super::claims::{Claimed, MAX_NEW, MAX_VIEWS, Told, compared, site};
 use super::finding::{Finding, Identity, Spot};
 use crate::compile::{ViewKey, World};
 
-/// How much more is looked at than for a change.
-const TIMES: u64 = 4;
+/// Clashes that are kept of one view: more than of a change, so that all of them can be among these.
+const MAX_KNOWN: usize = 4 * MAX_NEW;
 
 /// What was found, and of what it cannot be said whether it was there.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ pub(super) struct Known {
 }
 
 /// What there was in `before` of those `findings` in `world` that are about claims of rules.
-pub(super) fn known(before: &World, world: &World, findings: &[&Finding]) -> Known {
+pub(super) fn known(before: &World, world: &World, findings: &[&Finding], budget: &mut Budget) -> Known {
     let claims = findings.iter().filter(|finding| is_about_claims(finding.rule));
     let claims: BTreeMap<Identity, &Finding> = claims.map(|finding| (finding.identity(), *finding)).collect();
     let mut known = Known::default();
@@ -33,13 +33,13 @@ pub(super) fn known(before: &World, world: &World, findings: &[&Finding]) -> Kno
         return known;
     }
     let earlier = Earlier::of(before, world);
-    let together = earlier.together(claims.values().copied());
+    let together = budget.part(2, |budget| earlier.together(claims.values().copied(), budget));
     if together.is_complete {
         known.findings = together.findings;
         return known;
     }
-    for (identity, finding) in &claims {
-        let alone = earlier.alone(finding, claims.len());
+    for (at, (identity, finding)) in claims.iter().enumerate() {
+        let alone = budget.part(claims.len() - at, |budget| earlier.alone(finding, budget));
         let same = alone.findings.into_iter();
         known
             .findings
@@ -94,40 +94,42 @@ impl<'a> Earlier<'a> {
     }
 
     /// What all rules claim that `findings` are about.
-    fn together<'b>(&self, findings: impl Iterator<Item = &'b Finding>) -> Claimed {
+    fn together<'b>(&self, findings: impl Iterator<Item = &'b Finding>, budget: &mut Budget) -> Claimed {
         let rules: BTreeSet<Key> = findings.flat_map(|finding| self.rules(finding)).collect();
-        self.compared(&rules, |rules| limits(rules, TIMES, self.views.len()))
+        self.compared(&rules, budget)
     }
 
-    /// What there was of one finding, with its share of the work for so many of them.
-    fn alone(&self, finding: &Finding, findings: usize) -> Claimed {
-        let share = |rules: usize| {
-            let limits = limits(rules, TIMES, self.views.len());
-            let parts = self.views.len().max(1) * findings.max(1);
-            Limits {
-                work: limits.work.min(MAX_WORK / parts as u64),
-                states: limits.states.min(MAX_STATES / parts),
-                ..limits
-            }
-        };
+    /// What there was of one finding.
+    fn alone(&self, finding: &Finding, budget: &mut Budget) -> Claimed {
         if is_about_reach(finding.rule) {
             let rules: BTreeSet<Key> = self.world.rule_keys(&finding.resource).cloned().collect();
-            return self.compared(&rules, share);
+            return self.compared(&rules, budget);
         }
         let rules = self.rules(finding);
+        let other = finding.other.as_ref();
+        let routes: Vec<String> = std::iter::once(&finding.resource)
+            .chain(other.map(|other| &other.resource))
+            .map(|id| format!("{}/{}", id.namespace, id.name))
+            .collect();
         let is_meant = |claim: &Claim| {
-            site(self.world, claim).is_some_and(|spot| {
-                let is_it =
-                    |resource: &ResourceId, about: &str| spot.resource == *resource && spot.about == about;
-                let is_other = |other: &Spot| is_it(&other.resource, &other.about);
-                is_it(&finding.resource, &finding.about) || finding.other.as_ref().is_some_and(is_other)
-            })
+            // What is written is looked up only where it may be it.
+            let owner = claim.rule.owner();
+            routes.iter().any(|route| *route == owner)
+                && site(self.world, claim).is_some_and(|spot| {
+                    let is_it = |resource: &ResourceId, about: &str| {
+                        spot.resource == *resource && spot.about == about
+                    };
+                    let is_other = |other: &Spot| is_it(&other.resource, &other.about);
+                    is_it(&finding.resource, &finding.about) || other.is_some_and(is_other)
+                })
         };
-        let limits = share(rules.len());
         let mut told = Told::default();
         let mut is_complete = self.is_complete;
-        for view in &self.views {
-            is_complete &= told.add(self.world, clashes_between(view, &rules, &is_meant, &limits));
+        for (at, view) in self.views.iter().enumerate() {
+            let between = budget.part(self.views.len() - at, |budget| {
+                clashes_between(view, &rules, &is_meant, MAX_KNOWN, budget)
+            });
+            is_complete &= told.add(self.world, between);
         }
         Claimed {
             findings: told.findings,
@@ -143,9 +145,9 @@ impl<'a> Earlier<'a> {
         rules.cloned().collect()
     }
 
-    fn compared(&self, rules: &BTreeSet<Key>, limits: impl Fn(usize) -> Limits) -> Claimed {
+    fn compared(&self, rules: &BTreeSet<Key>, budget: &mut Budget) -> Claimed {
         let views: Vec<(&Snapshot, &Snapshot)> = self.views.iter().map(|view| (*view, *view)).collect();
-        let mut claimed = compared(self.world, &views, &self.views, rules, limits);
+        let mut claimed = compared(self.world, (&views, &self.views), rules, MAX_KNOWN, budget);
         claimed.is_complete &= self.is_complete;
         claimed
     }

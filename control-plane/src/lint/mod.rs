@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use sluice_core::claims::Budget;
 use sluice_intent::{LintRule, Resource, ResourceId};
 use sluice_model::{HistoryId, Revision, Violation};
 
@@ -33,7 +34,7 @@ pub use finding::{Lint, Severity, Site};
 
 use finding::Finding;
 use names::Certificates;
-use severity::severity;
+use severity::Severities;
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -80,8 +81,13 @@ pub fn lint(resources: Vec<Resource>, now: Duration) -> Report {
 pub fn lint_world(world: &World) -> Report {
     let mut found = claims::look(world);
     let mut certificates = Certificates::default();
+    // All of them are looked at, however many there are; requests that show what is wrong may come to an end.
+    let (mut requests, mut names) = (Budget::new(Budget::TABLE), Budget::new(u64::MAX));
     for intent in world.iter() {
-        let own = of_resource(world, &intent.resource, &mut certificates);
+        let resource = &intent.resource;
+        let own = splits::look(world, resource, &mut requests);
+        found.findings.extend(own);
+        let (own, _) = names::look(world, resource, &mut certificates, &mut names);
         found.findings.extend(own);
         let warnings = world.warnings(intent);
         found
@@ -114,11 +120,27 @@ fn touched(changed: &Changed) -> impl Iterator<Item = &ResourceId> {
     there.map(|(id, _)| id)
 }
 
-/// What is said of one resource by itself and what it refers to.
-fn of_resource(world: &World, resource: &Resource, certificates: &mut Certificates) -> Vec<Finding> {
-    let mut found = splits::look(world, resource);
-    found.extend(names::look(world, resource, certificates));
-    found
+/// Looks at resources, one after the other.
+struct Looking<'a> {
+    world: &'a World,
+    certificates: Certificates,
+}
+
+impl<'a> Looking<'a> {
+    fn at(world: &'a World) -> Self {
+        Self {
+            world,
+            certificates: Certificates::default(),
+        }
+    }
+
+    /// What is said of one resource by itself and what it refers to, and whether that is all.
+    fn of_resource(&mut self, resource: &Resource, budget: &mut Budget) -> (Vec<Finding>, bool) {
+        let mut found = splits::look(self.world, resource, budget);
+        let (names, is_complete) = names::look(self.world, resource, &mut self.certificates, budget);
+        found.extend(names);
+        (found, is_complete)
+    }
 }
 
 /// What was found, before it is weighed.
@@ -133,9 +155,10 @@ struct Found {
 impl Found {
     fn report(self, world: &World) -> Report {
         let mut report = Report::refused(self.broken);
+        let mut severities = Severities::of(world);
         let weighed = self.findings.into_iter();
         let weighed = weighed.filter_map(|finding| {
-            let severity = Severity::told(severity(world, &finding))?;
+            let severity = Severity::told(severities.weigh(&finding))?;
             Some(finding.lint(severity))
         });
         report.items.extend(weighed);

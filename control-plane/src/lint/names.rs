@@ -3,36 +3,59 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sluice_core::claims::Budget;
 use sluice_intent::{LintRule, Resource, ResourceId, Spec};
 use sluice_tls::Leaf;
 
 use super::finding::{Finding, Spot};
 use crate::compile::{Attached, World};
 
+/// Steps that it takes to read a certificate.
+const READ: u64 = 100;
+/// Names of certificates that are compared with a hostname in one step.
+const NAMES: u64 = 8;
+
 /// What the certificates of listeners are valid for, read once for all their routes.
 #[derive(Default)]
 pub(super) struct Certificates(BTreeMap<(ResourceId, String), Vec<Leaf>>);
 
 impl Certificates {
-    fn of(&mut self, world: &World, attached: &Attached<'_>) -> Option<&[Leaf]> {
+    fn of(&mut self, world: &World, attached: &Attached<'_>, budget: &mut Budget) -> Option<&[Leaf]> {
         let tls = attached.listener.tls.as_ref()?;
         let place = (attached.gateway.clone(), attached.listener.name.to_string());
         let leaves = self.0.entry(place);
-        Some(leaves.or_insert_with(|| world.leaves(attached.gateway, tls)))
+        Some(leaves.or_insert_with(|| {
+            budget.spend(READ * tls.certificate_refs.len() as u64);
+            world.leaves(attached.gateway, tls)
+        }))
     }
 }
 
-/// The hostnames of a route for which clients would refuse the connection.
-pub(super) fn look(world: &World, resource: &Resource, certificates: &mut Certificates) -> Vec<Finding> {
+/// The hostnames of a route for which clients would refuse the connection, and whether all were looked at.
+pub(super) fn look(
+    world: &World,
+    resource: &Resource,
+    certificates: &mut Certificates,
+    budget: &mut Budget,
+) -> (Vec<Finding>, bool) {
     let Spec::HttpRoute(spec) = &resource.spec else {
-        return Vec::new();
+        return (Vec::new(), true);
     };
     let mut told = BTreeSet::new();
     let mut found = Vec::new();
+    if budget.is_spent() {
+        return (found, false);
+    }
     for attached in world.attached_to(resource) {
-        let Some(leaves) = certificates.of(world, &attached) else {
+        budget.spend(1);
+        let Some(leaves) = certificates.of(world, &attached, budget) else {
             continue;
         };
+        let names: usize = leaves.iter().map(|leaf| leaf.names.len()).sum();
+        let each = 1 + names as u64 / NAMES;
+        if !budget.afford(each * attached.hostnames.len() as u64) {
+            return (found, false);
+        }
         let own = attached
             .listener
             .hostname
@@ -63,7 +86,7 @@ pub(super) fn look(world: &World, resource: &Resource, certificates: &mut Certif
             found.push(finding.about(name).beside(gateway));
         }
     }
-    found
+    (found, true)
 }
 
 /// Where the listener stands in its Gateway.

@@ -1,7 +1,7 @@
 //! Splits that sum to nothing: all their requests are answered 500.
 
 use serde::Serialize;
-use sluice_core::claims::request_for;
+use sluice_core::claims::{Budget, request_for};
 use sluice_core::diff::Witness;
 use sluice_intent::{BackendRef, Filter, HttpRouteSpec, LintRule, Resource, ResourceId, Rule, Spec};
 use sluice_model::{Key, Kind};
@@ -9,8 +9,9 @@ use sluice_model::{Key, Kind};
 use super::Finding;
 use crate::compile::World;
 
-/// Rules and variants of a resource whose requests go nowhere.
-pub(super) fn look(world: &World, resource: &Resource) -> Vec<Finding> {
+/// Rules and variants of a resource whose requests go nowhere. That is always said; a request for each costs no more
+/// than the `budget`.
+pub(super) fn look(world: &World, resource: &Resource, budget: &mut Budget) -> Vec<Finding> {
     let id = &resource.id;
     let empty = |references: &[BackendRef]| why_empty(world, id, references);
     match &resource.spec {
@@ -21,9 +22,12 @@ pub(super) fn look(world: &World, resource: &Resource) -> Vec<Finding> {
                 let message = empty(&rule.backend_refs)?;
                 let field = format!("spec.rules[{at}].backendRefs");
                 let finding = Finding::new(LintRule::EmptySplit, id, field, message);
-                Some(finding.about(written(&rule.matches)).with(request(world, id, at)))
+                let witness = request(world, id, at, budget);
+                Some(finding.about(written(&rule.matches)).with(witness))
             });
-            found.chain(without_rules(world, id, spec)).collect()
+            let mut found: Vec<_> = found.collect();
+            found.extend(without_rules(world, id, spec, budget));
+            found
         }
         Spec::Experiment(spec) => {
             let variants = spec.variants.iter().enumerate();
@@ -47,14 +51,19 @@ pub(super) fn written(one: &impl Serialize) -> String {
 }
 
 /// A route without rules has one that takes every request and goes nowhere.
-fn without_rules(world: &World, id: &ResourceId, spec: &HttpRouteSpec) -> Option<Finding> {
+fn without_rules(
+    world: &World,
+    id: &ResourceId,
+    spec: &HttpRouteSpec,
+    budget: &mut Budget,
+) -> Option<Finding> {
     let rule = Rule::default();
     if !spec.rules.is_empty() || goes_elsewhere(world, id, &rule) {
         return None;
     }
     let message = "without rules the route answers every request 500: give it a rule with backendRefs";
     let finding = Finding::new(LintRule::EmptySplit, id, "spec.rules", message);
-    Some(finding.with(request(world, id, 0)))
+    Some(finding.with(request(world, id, 0, budget)))
 }
 
 /// Whether something else than its backends decides where the requests of a rule go.
@@ -82,9 +91,16 @@ fn why_empty(world: &World, from: &ResourceId, references: &[BackendRef]) -> Opt
 }
 
 /// A request to a rule, in the first view that has it.
-fn request(world: &World, route: &ResourceId, index: usize) -> Option<Witness> {
+fn request(world: &World, route: &ResourceId, index: usize, budget: &mut Budget) -> Option<Witness> {
     let key = Key::new(Kind::Route, &[route.namespace.as_str(), route.name.as_str()]).ok()?;
-    world
-        .views()
-        .find_map(|(_, snapshot)| request_for(snapshot, &key, index))
+    for (_, snapshot) in world.views() {
+        if budget.is_spent() {
+            break;
+        }
+        let found = request_for(snapshot, &key, index, budget);
+        if found.is_some() {
+            return found;
+        }
+    }
+    None
 }

@@ -10,8 +10,8 @@ use prost::Message as _;
 use sluice_model::{Code, HistoryId, Key, Kind, Match, PathMatch, Revision, Violation};
 use sluice_proto::v1;
 
-use crate::claims::{Claim, Lack, Limits, Sampler, address, places};
-use crate::diff::{Bounds, Diff, Verdict, Witness, diff};
+use crate::claims::{Budget, Claim, Lack, PLACE, address, places, taker};
+use crate::diff::{Automata, Bounds, Diff, Verdict, Witness, diff_with};
 use crate::{CompiledRule, Difference, Entry, ResourceSet, Snapshot};
 
 pub use few::reach_of;
@@ -100,12 +100,13 @@ pub fn reach(snapshot: &Snapshot) -> Result<Reach, Vec<Violation>> {
         places: 1,
         ..Bounds::default()
     };
-    let (reached, is_proven) = reached(bare, &marks, &bounds)?;
-    let mut sampler = Sampler::new(Limits::TABLE.states);
+    let mut automata = Automata::new(bounds.states, bounds.all_states);
+    let (reached, is_proven, _) = reached(bare, &marks, &bounds, &mut automata)?;
+    let mut budget = Budget::new(Budget::TABLE);
     let missed = marks.iter().zip(reached).filter(|(_, reached)| !reached);
     let unreached = missed.filter_map(|(mark, _)| {
         let claim = mark.claim();
-        let cause = cause(snapshot, &claim, &mut sampler)?;
+        let cause = cause(snapshot, &claim, &mut budget)?;
         Some(Unreached { claim, cause })
     });
     let mut unreached: Vec<_> = unreached.collect();
@@ -113,14 +114,19 @@ pub fn reach(snapshot: &Snapshot) -> Result<Reach, Vec<Violation>> {
     Ok(Reach { unreached, is_proven })
 }
 
-/// Which of `marks` some request reaches, where `bare` is what they stand on, and whether that is certain of the
-/// others.
-fn reached(bare: Vec<Entry>, marks: &[Marked], bounds: &Bounds) -> Result<(Vec<bool>, bool), Vec<Violation>> {
+/// Which of `marks` some request reaches, where `bare` is what they stand on, whether that is certain of the
+/// others, and how much of [`Bounds::work`] it took.
+fn reached(
+    bare: Vec<Entry>,
+    marks: &[Marked],
+    bounds: &Bounds,
+    automata: &mut Automata,
+) -> Result<(Vec<bool>, bool, u64), Vec<Violation>> {
     let mut full = bare.clone();
     for (number, mark) in marks.iter().enumerate() {
         full.push(marked(number, mark)?);
     }
-    let found = diff(&table(bare)?, &table(full)?, bounds);
+    let (found, work) = diff_with(&table(bare)?, &table(full)?, bounds, automata);
     let mut reached = vec![false; marks.len()];
     for number in reached_by(&found) {
         if let Some(reached) = reached.get_mut(number) {
@@ -128,7 +134,7 @@ fn reached(bare: Vec<Entry>, marks: &[Marked], bounds: &Bounds) -> Result<(Vec<b
         }
     }
     let is_proven = found.coverage.unproven_count == 0 && found.classes.len() == found.class_count;
-    Ok((reached, is_proven))
+    Ok((reached, is_proven, work))
 }
 
 /// Whether requests can come to the rule at all: its route is attached to something.
@@ -197,11 +203,11 @@ fn reached_by(found: &Diff) -> impl Iterator<Item = usize> {
 }
 
 /// Who takes a request that is all that the match asks for. `None` when it takes that itself, so that it is reached.
-fn cause(snapshot: &Snapshot, claim: &Claim, sampler: &mut Sampler) -> Option<Cause> {
+fn cause(snapshot: &Snapshot, claim: &Claim, budget: &mut Budget) -> Option<Cause> {
     let rule = snapshot.rules.get(&claim.rule)?;
     let wanted = rule.rule.matches.get(claim.match_index)?;
-    let lack = match request(snapshot, rule, wanted, sampler) {
-        Ok(request) => return taken(snapshot, claim, wanted, request),
+    let lack = match request(snapshot, rule, wanted, budget) {
+        Ok(request) => return taken(snapshot, claim, wanted, request, budget),
         Err(lack) => lack,
     };
     Some(match lack {
@@ -216,15 +222,23 @@ fn request(
     snapshot: &Snapshot,
     rule: &CompiledRule,
     wanted: &Match,
-    sampler: &mut Sampler,
+    budget: &mut Budget,
 ) -> Result<Witness, Lack> {
-    let address = places(rule).find_map(|(listener, hostname)| address(snapshot, listener, hostname));
-    sampler.request(&address.ok_or(Lack::Unknown)?, &[wanted])
+    let mut affordable = places(rule).take_while(|_| budget.afford(PLACE));
+    let address = affordable.find_map(|(listener, hostname)| address(snapshot, listener, hostname));
+    drop(affordable);
+    budget.request(&address.ok_or(Lack::Unknown)?, &[wanted])
 }
 
 /// Who takes requests like `witness`, which is all that the match asks for: of those that do, one that does not ask
 /// for a method or the end of a path that the match leaves open. That one takes all, and not just this request.
-fn taken(snapshot: &Snapshot, claim: &Claim, wanted: &Match, witness: Witness) -> Option<Cause> {
+fn taken(
+    snapshot: &Snapshot,
+    claim: &Claim,
+    wanted: &Match,
+    witness: Witness,
+    budget: &mut Budget,
+) -> Option<Cause> {
     let mut paths = vec![witness.path.clone()];
     if matches!(wanted.path, PathMatch::Prefix(_)) {
         paths.push(format!("{}/any", witness.path.trim_end_matches('/')));
@@ -241,7 +255,7 @@ fn taken(snapshot: &Snapshot, claim: &Claim, wanted: &Match, witness: Witness) -
                 method: method.clone(),
                 ..witness.clone()
             };
-            let Some((by, taker)) = taker(snapshot, &request) else {
+            let Some((by, taker)) = by(snapshot, &request, budget) else {
                 continue;
             };
             if by == *claim {
@@ -261,15 +275,13 @@ fn taken(snapshot: &Snapshot, claim: &Claim, wanted: &Match, witness: Witness) -
 }
 
 /// Who takes the request, and what that asks for.
-fn taker<'a>(snapshot: &'a Snapshot, witness: &Witness) -> Option<(Claim, &'a Match)> {
-    witness.with_view(|view| {
-        let matched = snapshot.route(witness.port, view)?;
-        let rule = &matched.rule.rule;
-        let by = Claim {
-            rule: rule.key.clone(),
-            rule_index: rule.index as usize,
-            match_index: matched.match_index,
-        };
-        Some((by, rule.matches.get(matched.match_index)?))
-    })?
+fn by<'a>(snapshot: &'a Snapshot, witness: &Witness, budget: &mut Budget) -> Option<(Claim, &'a Match)> {
+    let taker = taker(snapshot, witness, budget)?;
+    let rule = &taker.rule.rule;
+    let by = Claim {
+        rule: rule.key.clone(),
+        rule_index: rule.index as usize,
+        match_index: taker.at,
+    };
+    Some((by, rule.matches.get(taker.at)?))
 }

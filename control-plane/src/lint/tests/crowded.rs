@@ -91,3 +91,34 @@ fn a_crowd_elsewhere_switches_off_no_refusal() {
         "{told:?}"
     );
 }
+
+#[test]
+fn a_crowd_in_the_same_write_uses_up_the_budget_and_switches_off_no_refusal() {
+    let hard = |at: usize| format!("{{path: {{type: RegularExpression, value: '/.*a[a-z]{{6}}{at}'}}}}");
+    let member = |number: usize| {
+        let rules: Vec<String> = (0..16).map(|at| hard(number * 16 + at)).collect();
+        let rules: Vec<_> = rules.iter().map(|rule| (&**rule, A)).collect();
+        route("team", &format!("s{number}"), "dense.x", &rules)
+    };
+    let crowd: Vec<String> = (0..6).map(member).collect();
+    let (backend, general) = (of_team("a"), route("default", "r", "shop.x", &[(ROOT, A)]));
+    let empty = route("default", "e", "other.x", &[(ROOT, "{name: a, weight: 0}")]);
+    let taker = taker();
+    let mut written: Vec<&str> = vec![&*taker, &empty];
+    written.extend(crowd.iter().map(String::as_str));
+    let before = ["a", &*backend, &*general];
+    let told = judged(&before, &written).unwrap();
+    assert!(told.iter().any(|line| line.starts_with("unjudged ")), "{told:?}");
+    assert_eq!(judged(&before, &written), Ok(told), "the same each time");
+    let strict = policy("default", STRICT);
+    let before = ["a", &*backend, &*general, &*strict];
+    let mut refused = judged(&before, &written).unwrap_err();
+    refused.sort_unstable();
+    assert_eq!(
+        refused,
+        [
+            CAPTURE,
+            "emptySplit HTTPRoute/default/e spec.rules[0].backendRefs"
+        ]
+    );
+}

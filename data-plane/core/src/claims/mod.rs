@@ -5,6 +5,7 @@
 //! everybody expects; it is said only where the winner is of another namespace than who would get the
 //! requests without it. Whatever is found has a request that both ask for.
 
+mod budget;
 mod near;
 mod pairs;
 mod relation;
@@ -16,13 +17,15 @@ use sluice_model::{Hostname, Key};
 
 use crate::{CompiledRule, Snapshot, candidate::Candidate, diff::Witness};
 
+pub use budget::Budget;
 pub use near::{Moved, Near, moved, near};
-pub(crate) use pairs::REQUEST;
 use pairs::Search;
-pub(crate) use sample::{Lack, Sampler, address};
+pub(crate) use sample::{Lack, address};
 
 /// Places of one rule for which a request to it is sought.
 const TRIES: usize = 64;
+/// Steps that it takes to find a host that comes to a place.
+pub(crate) const PLACE: u64 = 10;
 
 /// One match of one rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,90 +95,78 @@ pub struct Clashes {
     pub omitted: usize,
     /// Whether everything was looked at.
     pub is_complete: bool,
-    /// Comparisons that were made.
+    /// Steps that were taken.
     pub work: u64,
 }
 
-/// How much is looked at and kept.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Comparisons of two matches; those of two expressions count as a hundred, a request as twenty.
-    pub work: u64,
-    /// Clashes.
-    pub found: usize,
-    /// States of automata, for all expressions together.
-    pub states: usize,
-}
-
-impl Limits {
-    /// For a whole table.
-    pub const TABLE: Self = Self {
-        work: 4_000_000,
-        found: 2_000,
-        states: 400_000,
-    };
-    /// For what one change touches, while its writer waits.
-    pub const CHANGE: Self = Self {
-        work: 20_000,
-        found: 100,
-        states: 2_000,
-    };
-}
-
-/// Rules that claim the same requests: all, or with `of` those of which one at least is among them. Who captures
-/// from one of them is then not sought among the others: see [`near()`] and [`captures`].
+/// Rules that claim the same requests, `most` of them: all, or with `of` those of which one at least is among them. Who
+/// captures from one of them is then not sought among the others: see [`near()`] and [`captures`].
 ///
-/// Costs the claims that stand at the same places, in pairs, and for each claim those along its path;
-/// [`Limits::work`] at most.
-pub fn clashes(snapshot: &Snapshot, of: Option<&BTreeSet<Key>>, limits: &Limits) -> Clashes {
-    let mut search = Search::new(snapshot, of, limits);
+/// Costs the claims that stand at the same places, in pairs, and for each claim those along its path; no more than the
+/// `budget`.
+pub fn clashes(snapshot: &Snapshot, of: Option<&BTreeSet<Key>>, most: usize, budget: &mut Budget) -> Clashes {
+    let mut search = Search::new(snapshot, of, most, budget);
     match of {
-        Some(keys) => {
-            let rules = keys.iter().filter_map(|key| snapshot.rules.get(key));
-            rules.for_each(|rule| search.rule(rule));
+        Some(keys) => search.each(snapshot, keys, Search::rule),
+        None => {
+            let _ = snapshot.rules().all(|rule| search.rule(rule));
         }
-        None => snapshot.rules().for_each(|rule| search.rule(rule)),
     }
     search.finish()
 }
 
-/// What those claims of the rules `of` that `is_meant` have of each other, and from whom they take requests. What
-/// else stands where they do takes a comparison each, of [`Limits::work`] at most.
+/// What those claims of the rules `of` that `is_meant` have of each other, and from whom they take requests; `most` of
+/// that. What else stands where they do takes a step each.
 pub fn clashes_between(
     snapshot: &Snapshot,
     of: &BTreeSet<Key>,
     is_meant: &dyn Fn(&Claim) -> bool,
-    limits: &Limits,
+    most: usize,
+    budget: &mut Budget,
 ) -> Clashes {
-    let mut search = Search::new(snapshot, Some(of), limits).only(is_meant);
-    let rules = of.iter().filter_map(|key| snapshot.rules.get(key));
-    rules.for_each(|rule| search.rule(rule));
+    let mut search = Search::new(snapshot, Some(of), most, budget).only(is_meant);
+    search.each(snapshot, of, Search::rule);
     search.finish()
 }
 
-/// From whom of other namespaces the rules of `by` take requests; [`Limits::work`] at most.
-pub fn captures(snapshot: &Snapshot, by: &BTreeSet<Key>, limits: &Limits) -> Clashes {
-    let mut search = Search::new(snapshot, Some(by), limits);
-    let rules = by.iter().filter_map(|key| snapshot.rules.get(key));
-    rules.for_each(|rule| search.captures(rule));
+/// From whom of other namespaces the rules of `by` take requests; `most` of that.
+pub fn captures(snapshot: &Snapshot, by: &BTreeSet<Key>, most: usize, budget: &mut Budget) -> Clashes {
+    let mut search = Search::new(snapshot, Some(by), most, budget);
+    search.each(snapshot, by, Search::captures);
     search.finish()
 }
 
 /// A request that goes to the rule at `index` of `route`, a key of its kind, if one is easily found.
-pub fn request_for(snapshot: &Snapshot, route: &Key, index: usize) -> Option<Witness> {
+pub fn request_for(snapshot: &Snapshot, route: &Key, index: usize, budget: &mut Budget) -> Option<Witness> {
     let mut rules = snapshot.rules_of(route).filter_map(|key| snapshot.rules.get(key));
     let rule = rules.find(|rule| rule.rule.index as usize == index)?;
-    let mut sampler = Sampler::new(Limits::CHANGE.states);
     let claims = places(rule).flat_map(|place| rule.rule.matches.iter().map(move |one| (place, one)));
-    claims.take(TRIES).find_map(|((listener, hostname), wanted)| {
-        let address = address(snapshot, listener, hostname)?;
-        let request = sampler.request(&address, &[wanted]).ok()?;
-        let is_taken = request.with_view(|view| {
-            let matched = snapshot.route(request.port, view);
-            matched.is_some_and(|matched| matched.rule.rule.key == rule.rule.key)
-        })?;
-        is_taken.then_some(request)
-    })
+    for ((listener, hostname), wanted) in claims.take(TRIES) {
+        if !budget.afford(PLACE) {
+            return None;
+        }
+        let Some(address) = address(snapshot, listener, hostname) else {
+            continue;
+        };
+        let Ok(request) = budget.request(&address, &[wanted]) else {
+            continue;
+        };
+        let taker = taker(snapshot, &request, budget);
+        if taker.is_some_and(|taker| taker.rule.rule.key == rule.rule.key) {
+            return Some(request);
+        }
+    }
+    None
+}
+
+/// Who takes a request, if anybody does and it can be found out.
+pub(crate) fn taker<'a>(
+    snapshot: &'a Snapshot,
+    request: &Witness,
+    budget: &mut Budget,
+) -> Option<&'a Candidate> {
+    let (_, tables) = snapshot.table.tables(request.port, &request.host)?;
+    request.with_view(|view| budget.takers(&tables, view, |takers| takers.next()).0)?
 }
 
 /// The listeners and hostnames that a rule is served under.

@@ -9,10 +9,19 @@ use sluice_model::{Hostname, Key, Kind, PathMatch};
 use sluice_proto::v1;
 
 use super::pairs::namespace;
-use super::places;
+use super::{Budget, places};
 use crate::candidate::Candidate;
 use crate::trie::PathTable;
-use crate::{CompiledRule, Snapshot};
+use crate::{CompiledRule, Entry, Snapshot};
+
+/// Steps that it takes to see whether a rule asks for the same as before.
+const CHANGED: u64 = 15;
+/// Steps that it takes to keep one that was not there before, or is not any more.
+const NEW: u64 = 6;
+/// Steps that it takes to see that anything else does not matter.
+const OTHER: u64 = 2;
+/// Steps that it takes to keep a neighbour.
+const NEIGHBOUR: usize = 5;
 
 /// The rules that ask for something else after a change than before it.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +32,8 @@ pub struct Moved {
     pub went: BTreeSet<Key>,
     /// Listeners that hear at another place.
     listeners: BTreeSet<Key>,
+    /// Whether that is all.
+    is_complete: bool,
 }
 
 /// Rules that are as they were, near those that came or went.
@@ -36,12 +47,24 @@ pub struct Near {
     pub is_complete: bool,
 }
 
-/// What asks for something else in `after` than in `before`. Costs what differs.
-pub fn moved(before: &Snapshot, after: &Snapshot) -> Moved {
+/// What asks for something else in `after` than in `before`. Costs what differs, no more than the `budget`.
+pub fn moved(before: &Snapshot, after: &Snapshot, budget: &mut Budget) -> Moved {
     let difference = before.resources().diff(after.resources());
     let changed = difference.upserts.iter().map(|entry| &entry.key);
-    let mut moved = Moved::default();
+    let mut moved = Moved {
+        is_complete: true,
+        ..Moved::default()
+    };
     for key in changed.chain(&difference.removals) {
+        let steps = match key.kind() {
+            Kind::Rule if before.rules.contains_key(key) && after.rules.contains_key(key) => CHANGED,
+            Kind::Rule | Kind::Route => NEW,
+            _ => OTHER,
+        };
+        if !budget.afford(steps) {
+            moved.is_complete = false;
+            break;
+        }
         match key.kind() {
             Kind::Rule if !has_same_claims(before, after, key) => {
                 moved
@@ -66,12 +89,14 @@ pub fn moved(before: &Snapshot, after: &Snapshot) -> Moved {
 
 /// Whether a rule asks for the same, at the same place in its route, on both sides.
 fn has_same_claims(before: &Snapshot, after: &Snapshot, rule: &Key) -> bool {
-    let read = |snapshot: &Snapshot| {
-        let entry = snapshot.resources().get(rule)?;
+    let [Some(old), Some(new)] = [before, after].map(|snapshot| snapshot.resources().get(rule)) else {
+        return false;
+    };
+    let read = |entry: &Entry| {
         let rule = v1::Rule::decode(entry.body.clone()).ok()?;
         Some((rule.index, rule.matches))
     };
-    read(before) == read(after)
+    read(old) == read(new)
 }
 
 fn place(snapshot: &Snapshot, listener: &Key) -> Option<(u16, Hostname)> {
@@ -79,12 +104,13 @@ fn place(snapshot: &Snapshot, listener: &Key) -> Option<(u16, Hostname)> {
     Some((listener.port, listener.hostname.clone()))
 }
 
-/// Rules of `after` that are as they were and may clash with others because of what `moved`. Looks at `work`
-/// candidates of paths at most.
-pub fn near(before: &Snapshot, after: &Snapshot, moved: &Moved, work: u64) -> Near {
+/// Rules of `after` that are as they were and may clash with others because of what `moved`. Costs the candidates at
+/// and below the paths of that, no more than the `budget`.
+pub fn near(before: &Snapshot, after: &Snapshot, moved: &Moved, budget: &mut Budget) -> Near {
+    let left = usize::try_from(budget.left()).unwrap_or(usize::MAX) / NEIGHBOUR;
     let mut walk = Walk {
         after,
-        left: usize::try_from(work).unwrap_or(usize::MAX),
+        left,
         near: Near::default(),
     };
     for rule in moved.came.iter().filter_map(|key| after.rules.get(key)) {
@@ -94,8 +120,9 @@ pub fn near(before: &Snapshot, after: &Snapshot, moved: &Moved, work: u64) -> Ne
         walk.each_claim(rule, Walk::went);
     }
     moved.listeners.iter().for_each(|key| walk.listener(key));
+    budget.spend(((left - walk.left) * NEIGHBOUR) as u64);
     let mut near = walk.near;
-    near.is_complete = walk.left > 0;
+    near.is_complete = walk.left > 0 && moved.is_complete;
     for known in [&mut near.takers, &mut near.losers] {
         known.retain(|key| !moved.came.contains(key));
     }
@@ -117,7 +144,7 @@ impl<'a> Walk<'a> {
     ) {
         for place in places(rule) {
             for at in 0..rule.rule.matches.len() {
-                if self.left == 0 {
+                if !self.afford() {
                     return;
                 }
                 let rule = Arc::clone(rule);

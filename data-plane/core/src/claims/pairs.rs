@@ -7,9 +7,10 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use sluice_model::{Hostname, Key, Match, PathMatch, ValueMatch};
 
+use super::budget::conditions;
 use super::relation::{Relation, relation};
 use super::sample::Address;
-use super::{Claim, Clash, Clashes, Lack, Limits, Meeting, Reason, Sampler, address, places};
+use super::{Budget, Claim, Clash, Clashes, Lack, Meeting, PLACE, Reason, address, places};
 use crate::{
     CompiledRule, Snapshot,
     candidate::Candidate,
@@ -17,10 +18,12 @@ use crate::{
     trie::PathTable,
 };
 
-/// What comparing two matches with expressions costs, in comparisons of plain ones.
-const EXPRESSIONS: u64 = 100;
-/// What it costs to make a request and to see who takes it.
-pub(crate) const REQUEST: u64 = 20;
+/// Steps that it takes to see what two claims have to do with each other, but for their conditions.
+const PAIR: u64 = 4;
+/// Pairs of conditions that are compared in one step.
+const CONDITIONS: usize = 8;
+/// Steps that it takes to find out what is done with requests.
+const OUTCOME: u64 = 20;
 
 /// The state of one search.
 pub(super) struct Search<'a> {
@@ -28,11 +31,11 @@ pub(super) struct Search<'a> {
     of: Option<&'a BTreeSet<Key>>,
     /// Claims of `of` that alone are compared; all where there is none.
     is_meant: Option<&'a dyn Fn(&Claim) -> bool>,
-    sampler: Sampler,
-    /// Comparisons that may still be made.
-    left: u64,
+    budget: &'a mut Budget,
+    /// What had been done of it before.
+    done: u64,
     /// Clashes that are kept.
-    limit: usize,
+    most: usize,
     /// Winner and loser: their rules, and where only some rules are asked for also their matches.
     known: HashSet<(Meeting, Side, Side), FixedState>,
     /// By rule, match and listener; whole outcomes would be too large to keep.
@@ -52,14 +55,19 @@ struct Place<'a> {
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(snapshot: &'a Snapshot, of: Option<&'a BTreeSet<Key>>, limits: &Limits) -> Self {
+    pub(super) fn new(
+        snapshot: &'a Snapshot,
+        of: Option<&'a BTreeSet<Key>>,
+        most: usize,
+        budget: &'a mut Budget,
+    ) -> Self {
         Self {
             snapshot,
             of,
             is_meant: None,
-            sampler: Sampler::new(limits.states),
-            left: limits.work,
-            limit: limits.found,
+            done: budget.done(),
+            budget,
+            most,
             known: HashSet::default(),
             outcomes: HashMap::default(),
             clashes: Clashes {
@@ -78,28 +86,51 @@ impl<'a> Search<'a> {
     }
 
     pub(super) fn finish(self) -> Clashes {
-        self.clashes
+        Clashes {
+            work: self.budget.done() - self.done,
+            ..self.clashes
+        }
+    }
+
+    /// Looks at these rules, as long as there is anything left.
+    pub(super) fn each(
+        &mut self,
+        snapshot: &'a Snapshot,
+        keys: &BTreeSet<Key>,
+        look: impl Fn(&mut Self, &'a Arc<CompiledRule>) -> bool,
+    ) {
+        let mut rules = keys.iter().filter_map(|key| snapshot.rules.get(key));
+        let _ = rules.all(|rule| look(self, rule));
     }
 
     fn means(&self, claim: &Candidate) -> bool {
         self.is_meant.is_none_or(|is_meant| is_meant(&Claim::of(claim)))
     }
 
-    /// Looks at all that `rule` claims.
-    pub(super) fn rule(&mut self, rule: &'a Arc<CompiledRule>) {
+    /// Looks at all that `rule` claims. Whether there was enough left for it, as for those below.
+    pub(super) fn rule(&mut self, rule: &'a Arc<CompiledRule>) -> bool {
         self.claims(rule, |search, place, own| {
-            search.mates(place, own);
-            search.capture(place, own);
-        });
+            search.mates(place, own) && search.capture(place, own)
+        })
     }
 
     /// Looks only at whom `rule` takes requests from.
-    pub(super) fn captures(&mut self, rule: &'a Arc<CompiledRule>) {
-        self.claims(rule, Self::capture);
+    pub(super) fn captures(&mut self, rule: &'a Arc<CompiledRule>) -> bool {
+        self.claims(rule, Self::capture)
     }
 
-    fn claims(&mut self, rule: &'a Arc<CompiledRule>, look: impl Fn(&mut Self, &Place<'a>, &Candidate)) {
+    fn claims(
+        &mut self,
+        rule: &'a Arc<CompiledRule>,
+        look: impl Fn(&mut Self, &Place<'a>, &Candidate) -> bool,
+    ) -> bool {
+        if !self.afford(1) {
+            return false;
+        }
         for (listener, hostname) in places(rule) {
+            if !self.afford(PLACE) {
+                return false;
+            }
             let Some(paths) = self.snapshot.table.paths(listener, hostname) else {
                 continue;
             };
@@ -118,27 +149,28 @@ impl<'a> Search<'a> {
                     rule: Arc::clone(rule),
                     at,
                 };
-                if self.means(&own) {
-                    look(self, &place, &own);
+                if self.means(&own) && !look(self, &place, &own) {
+                    return false;
                 }
             }
         }
+        true
     }
 
     /// Whether so much may still be done; if not, that is noted.
-    fn afford(&mut self, work: u64) -> bool {
-        let left = self.left.checked_sub(work);
-        self.clashes.work += self.left.min(work);
-        self.left = left.unwrap_or(0);
-        self.clashes.is_complete &= left.is_some();
-        left.is_some()
+    fn afford(&mut self, steps: u64) -> bool {
+        let is_left = self.budget.afford(steps);
+        self.clashes.is_complete &= is_left;
+        is_left
     }
 
     /// Compares a claim with those at the same path.
-    fn mates(&mut self, place: &Place<'a>, own: &Candidate) {
+    fn mates(&mut self, place: &Place<'a>, own: &Candidate) -> bool {
+        let own_conditions = conditions(own.conditions());
         for mate in place.paths.mates(&own.conditions().path) {
-            if !self.afford(1) {
-                return;
+            let pairs = own_conditions * conditions(mate.conditions());
+            if !self.afford(PAIR + (pairs / CONDITIONS) as u64) {
+                return false;
             }
             if mate.rule.rule.key == own.rule.rule.key {
                 continue;
@@ -152,17 +184,12 @@ impl<'a> Search<'a> {
             if self.is_meant.is_some() && !(comes_again && self.means(mate)) {
                 continue;
             }
-            let is_open = [own.conditions(), mate.conditions()]
-                .into_iter()
-                .any(has_expressions);
-            if is_open && !self.afford(EXPRESSIONS) {
-                return;
-            }
             match is_first {
                 true => self.meet(place, own, mate),
                 false => self.meet(place, mate, own),
             }
         }
+        true
     }
 
     /// Compares two claims at one path, of which `winner` comes first.
@@ -172,7 +199,7 @@ impl<'a> Search<'a> {
             return;
         }
         let reason = Reason::between(winner, loser);
-        let meeting = match relation(&mut self.sampler, first, second) {
+        let meeting = match relation(self.budget, first, second) {
             Relation::Same => Meeting::Same,
             Relation::Covers => Meeting::Covered,
             // The author of a route sees which of its rules comes first.
@@ -185,12 +212,12 @@ impl<'a> Search<'a> {
                 return;
             }
         };
-        if self.clashes.found.len() == self.limit && !has_expressions(first) && !has_expressions(second) {
+        if self.clashes.found.len() == self.most && !has_expressions(first) && !has_expressions(second) {
             self.clashes.omitted += 1;
             return;
         }
         // Expressions that both sides have may still exclude each other.
-        match self.sampler.request(&place.address, &[first, second]) {
+        match self.budget.request(&place.address, &[first, second]) {
             Ok(witness) => self.note(meeting, (winner, loser), reason, witness),
             Err(lack) => self.clashes.is_complete &= lack != Lack::Unknown,
         }
@@ -204,59 +231,50 @@ impl<'a> Search<'a> {
             claim.at,
             std::ptr::from_ref(&**listener).addr(),
         );
-        let snapshot = self.snapshot;
+        let (snapshot, budget) = (self.snapshot, &mut *self.budget);
         let number = self.outcomes.entry(key).or_insert_with(|| {
+            budget.spend(OUTCOME);
             FixedState::default().hash_one(outcome_of(snapshot, &claim.rule, claim.at, listener))
         });
         Some(*number)
     }
 
     /// Finds out from whom of another namespace a claim takes requests.
-    fn capture(&mut self, place: &Place<'a>, own: &Candidate) {
-        if !self.afford(REQUEST) {
-            return;
-        }
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX);
-        let witness = match self.sampler.request(&place.address, &[own.conditions()]) {
+    fn capture(&mut self, place: &Place<'a>, own: &Candidate) -> bool {
+        let witness = match self.budget.request(&place.address, &[own.conditions()]) {
             Ok(witness) => witness,
             Err(lack) => {
                 self.clashes.is_complete &= lack != Lack::Unknown;
-                return;
+                return !self.budget.is_spent();
             }
         };
         let (port, host) = (witness.port, witness.host.as_str());
-        let Some((_, tables)) = self.snapshot.table.tables(port, host) else {
-            return;
+        let Some((_, mut tables)) = self.snapshot.table.tables(port, host) else {
+            return true;
         };
         // Whoever serves every hostname expects that some have routes of their own.
         let everybody = match place.hostname {
             Hostname::Any => None,
             _ => self.snapshot.table.paths(place.listener, &Hostname::Any),
         };
-        let is_named = |table: &&&PathTable| !everybody.is_some_and(|any| std::ptr::eq(**table, any));
-        let named = tables.iter().filter(is_named);
-        let mut looked = 0;
-        let found = witness.with_view(|view| {
-            let path = view.path;
-            let all = named.flat_map(|table| table.contenders(path, |regex| regex.is_match(path)));
-            let mut holding = all.take(most).filter(|one| {
-                looked += 1;
-                one.holds(view)
-            });
+        tables.retain(|table| !everybody.is_some_and(|any| std::ptr::eq(*table, any)));
+        let of_another = |mut holding: &mut dyn Iterator<Item = &'a Candidate>| {
             let first = holding.next()?;
             if first.rule.rule.key != own.rule.rule.key || first.at != own.at {
                 return None;
             }
             // Behind others of its own at the same path it takes the same requests; of a wider one of its own
             // namespace that is told when it is its turn.
-            let next = holding.find(|one| {
+            let next = Iterator::find(&mut holding, |one| {
                 namespace(one) != namespace(own) || !same_path(one.conditions(), own.conditions())
             });
             next.filter(|next| namespace(next) != namespace(own))
-        });
-        self.afford(looked);
-        self.clashes.is_complete &= usize::try_from(looked).is_ok_and(|looked| looked < most);
-        if let Some(Some(loser)) = found {
+        };
+        let budget = &mut *self.budget;
+        let found = witness.with_view(|view| budget.takers(&tables, view, of_another));
+        let (found, is_complete) = found.unwrap_or((None, true));
+        self.clashes.is_complete &= is_complete;
+        if let Some(loser) = found {
             let is_mate = same_path(own.conditions(), loser.conditions());
             let reason = match is_mate {
                 true => Reason::between(own, loser),
@@ -264,6 +282,7 @@ impl<'a> Search<'a> {
             };
             self.note(Meeting::Captured, (own, loser), reason, witness);
         }
+        is_complete
     }
 
     fn note(
@@ -284,7 +303,7 @@ impl<'a> Search<'a> {
         if (is_told && meeting == Meeting::Captured) || !self.known.insert(keys(meeting)) {
             return;
         }
-        if self.clashes.found.len() == self.limit {
+        if self.clashes.found.len() == self.most {
             self.clashes.omitted += 1;
             return;
         }

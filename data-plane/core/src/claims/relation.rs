@@ -2,8 +2,8 @@
 
 use sluice_model::{Match, PathMatch, ValueMatch};
 
-use super::Sampler;
-use crate::diff::{Domain, Start};
+use super::Budget;
+use crate::diff::Domain;
 
 /// How the requests of two matches that stand at the same path are related.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +21,8 @@ pub(super) enum Relation {
 }
 
 /// How the requests of `first` are related to those of `second`; both have some, and some in common.
-pub(super) fn relation(sampler: &mut Sampler, first: &Match, second: &Match) -> Relation {
-    match (covers(sampler, first, second), covers(sampler, second, first)) {
+pub(super) fn relation(budget: &mut Budget, first: &Match, second: &Match) -> Relation {
+    match (covers(budget, first, second), covers(budget, second, first)) {
         (Some(true), Some(true)) => Relation::Same,
         (Some(true), _) => Relation::Covers,
         (_, Some(true)) => Relation::Within,
@@ -32,7 +32,7 @@ pub(super) fn relation(sampler: &mut Sampler, first: &Match, second: &Match) -> 
 }
 
 /// Whether `outer` takes all that `inner` does. `None` when it is not known.
-fn covers(sampler: &mut Sampler, outer: &Match, inner: &Match) -> Option<bool> {
+fn covers(budget: &mut Budget, outer: &Match, inner: &Match) -> Option<bool> {
     if outer.method.is_some() && outer.method != inner.method {
         return Some(false);
     }
@@ -44,20 +44,20 @@ fn covers(sampler: &mut Sampler, outer: &Match, inner: &Match) -> Option<bool> {
     for wanted in &outer.headers {
         let own = inner.headers.iter().find(|own| own.name == wanted.name);
         let own = own.map(|own| &own.value);
-        if !allows(implied(sampler, Domain::Header, &wanted.value, own)) {
+        if !allows(implied(budget, Domain::Header, &wanted.value, own)) {
             return Some(false);
         }
     }
     for wanted in &outer.query {
         let own = inner.query.iter().find(|own| own.name == wanted.name);
         let own = own.map(|own| &own.value);
-        if !allows(implied(sampler, Domain::Query, &wanted.value, own)) {
+        if !allows(implied(budget, Domain::Query, &wanted.value, own)) {
             return Some(false);
         }
     }
     if let (PathMatch::Regex(wanted), PathMatch::Regex(own)) = (&outer.path, &inner.path) {
         let [wanted, own] = [wanted, own].map(|one| ValueMatch::Regex(one.clone()));
-        if !allows(implied(sampler, Domain::Path, &wanted, Some(&own))) {
+        if !allows(implied(budget, Domain::Path, &wanted, Some(&own))) {
             return Some(false);
         }
     }
@@ -67,7 +67,7 @@ fn covers(sampler: &mut Sampler, outer: &Match, inner: &Match) -> Option<bool> {
 /// Whether every text that `own` allows is one that is `wanted`; without `own` every text is allowed, and
 /// also that there is none.
 fn implied(
-    sampler: &mut Sampler,
+    budget: &mut Budget,
     domain: Domain,
     wanted: &ValueMatch,
     own: Option<&ValueMatch>,
@@ -83,9 +83,7 @@ fn implied(
                 ValueMatch::Exact(text) => format!("^(?:{})$", regex::escape(text)),
                 ValueMatch::Regex(regex) => regex.as_str().to_owned(),
             };
-            let texts = sampler
-                .automata
-                .texts(domain, Start::default(), &[own.as_str()], &[free]);
+            let texts = budget.texts(domain, &[own.as_str()], &[free]);
             let mut found = texts.groups.iter().flatten();
             match found.any(|text| !wanted.matches(text)) {
                 true => Some(false),

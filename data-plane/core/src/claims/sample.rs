@@ -2,9 +2,10 @@
 
 use sluice_model::{Hostname, Key, Match, PathMatch};
 
+use super::Budget;
 use crate::{
     Snapshot,
-    diff::{Automata, Demand, Domain, Start, Witness, query, scheme_text},
+    diff::{Demand, Domain, Witness, query, scheme_text},
     normalize_path,
 };
 
@@ -30,11 +31,6 @@ pub(crate) enum Lack {
     Conflict,
     /// It was not found in so much time.
     Unknown,
-}
-
-/// Makes requests.
-pub(crate) struct Sampler {
-    pub(super) automata: Automata,
 }
 
 /// A host that comes to `listener` and is looked for under `hostname` first. `None` when others have all of them.
@@ -65,19 +61,15 @@ pub(crate) fn address(snapshot: &Snapshot, listener: &Key, hostname: &Hostname) 
     })
 }
 
-impl Sampler {
-    /// Looks at so many states of automata at most.
-    pub(crate) fn new(states: usize) -> Self {
-        Self {
-            automata: Automata::new(states.min(20_000), states),
-        }
-    }
-
+impl Budget {
     /// A request that all of `wanted` take. Their paths are the same, or expressions.
     pub(crate) fn request(&mut self, address: &Address, wanted: &[&Match]) -> Result<Witness, Lack> {
+        if !self.afford_request(wanted) {
+            return Err(Lack::Unknown);
+        }
         let demand = Demand::of(wanted.iter().copied()).ok_or(Lack::Conflict)?;
         let path = self.path(wanted)?;
-        let ways = demand.ways(&mut self.automata, &[]);
+        let ways = self.counted(|automata| demand.ways(automata, &[]));
         let is_complete = ways.complete;
         let mut requests = ways.all.into_iter().map(|values| {
             let parameters = values.query.iter();
@@ -115,9 +107,7 @@ impl Sampler {
                 }
             }
         }
-        let texts = self
-            .automata
-            .texts(Domain::Path, Start::default(), &expressions, &[]);
+        let texts = self.texts(Domain::Path, &expressions, &[]);
         match texts.groups.into_iter().flatten().next() {
             Some(path) => Ok(path),
             None if texts.complete => Err(Lack::Path),

@@ -27,6 +27,17 @@ const MAX_ALL: usize = 96 * 1024 * 1024;
 const MAX_KNOWN: usize = 10_000;
 /// Most automata side by side.
 const MAX_SIDE_BY_SIDE: usize = 24;
+/// Steps that it takes to look for what is known, and one more for so many bytes of patterns.
+const LOOK: usize = 4;
+const LOOK_BYTES: usize = 32;
+/// Steps that it takes to make an automaton, and one more for so many of its bytes.
+const MAKE: usize = 300;
+const MAKE_BYTES: usize = 4;
+/// Steps that it takes to prepare a search.
+const SEARCH: usize = 150;
+/// Steps for a state that is seen, and one more for so many ways on from it.
+const STATE: usize = 4;
+const STATE_WAYS: usize = 8;
 
 /// Texts by combination.
 #[derive(Clone, Debug, Default)]
@@ -68,6 +79,10 @@ pub(crate) struct Automata {
     left: usize,
     /// Bytes of automata that may still be made.
     room: usize,
+    /// Steps that may still be taken, of some 100 ns.
+    allowed: usize,
+    /// Steps that were taken since they were asked for.
+    steps: usize,
 }
 
 impl Automata {
@@ -78,7 +93,24 @@ impl Automata {
             limit,
             left: total,
             room: MAX_ALL,
+            allowed: usize::MAX,
+            steps: 0,
         }
+    }
+
+    /// Lets so many steps be taken from now on; without this there is no such bound.
+    pub(crate) fn allow(&mut self, steps: u64) {
+        self.allowed = usize::try_from(steps).unwrap_or(usize::MAX);
+    }
+
+    /// Steps that were taken since this was asked last.
+    pub(crate) fn take_steps(&mut self) -> u64 {
+        std::mem::take(&mut self.steps) as u64
+    }
+
+    fn spend(&mut self, steps: usize) {
+        self.steps = self.steps.saturating_add(steps);
+        self.allowed = self.allowed.saturating_sub(steps);
     }
 
     /// Texts of `domain` that all of `wanted` match, for each combination of `free` that can hold.
@@ -94,13 +126,18 @@ impl Automata {
             let fixed = std::iter::once(domain.as_str()).chain(wanted.iter().copied());
             fixed.chain(free.iter().map(String::as_str))
         };
+        self.spend(LOOK + patterns().map(str::len).sum::<usize>() / LOOK_BYTES);
         if patterns().count() > MAX_SIDE_BY_SIDE || self.left == 0 {
             return Texts::default();
         }
         for pattern in patterns() {
             if !self.made.contains_key(pattern) {
+                if self.allowed == 0 {
+                    return Texts::default();
+                }
                 let made = if self.room == 0 { None } else { make(pattern) };
                 let size = made.as_ref().map_or(MAX_AUTOMATON, |one| one.memory_usage());
+                self.spend(MAKE + size / MAKE_BYTES);
                 self.room = self.room.saturating_sub(size);
                 self.made.insert(pattern.into(), made);
             }
@@ -123,12 +160,18 @@ impl Automata {
         if let Some(known) = alike.as_ref().and_then(|alike| self.known.get(alike)) {
             return known.behind(start.prefix);
         }
+        if self.allowed <= SEARCH {
+            return Texts::default();
+        }
         let search = Search::new(automata, 1 + wanted.len(), start.excluded);
-        let limit = self.limit.min(self.left);
+        let each = STATE + search.width() / STATE_WAYS;
+        let limit = self.limit.min(self.left).min((self.allowed - SEARCH) / each);
         let (texts, seen) = search.run(joint, limit);
         self.left -= seen.min(self.left);
+        self.spend(SEARCH + each.saturating_mul(seen));
         let found = texts.behind(start.prefix);
-        if self.known.len() < MAX_KNOWN {
+        // What was cut short is not all that is to be found by whoever may do more.
+        if self.known.len() < MAX_KNOWN && (texts.complete || limit == self.limit) {
             self.known.extend(alike.map(|alike| (alike, texts)));
         }
         found

@@ -13,6 +13,8 @@ pub(super) struct Budget {
     samples: u64,
     /// Of outcomes that may still be kept.
     bytes: u64,
+    /// What was done.
+    done: u64,
 }
 
 impl Budget {
@@ -21,6 +23,7 @@ impl Budget {
             work: bounds.work,
             samples: bounds.work / 16,
             bytes: bounds.bytes,
+            done: 0,
         }
     }
 
@@ -47,7 +50,13 @@ impl Budget {
         !self.is_sampling() || (self.samples != 0 && (pairs as u64) < SAMPLE)
     }
 
+    /// How much was done so far.
+    pub(super) fn done(&self) -> u64 {
+        self.done
+    }
+
     pub(super) fn spend(&mut self, work: u64) {
+        self.done = self.done.saturating_add(work);
         match self.work {
             0 => self.samples = self.samples.saturating_sub(work),
             left => self.work = left.saturating_sub(work),

@@ -38,24 +38,34 @@ pub(super) struct Engine<'a> {
     touched: &'a Touched,
     bounds: &'a Bounds,
     catalog: Catalog,
-    automata: Automata,
+    automata: &'a mut Automata,
     pub(super) found: Found,
     pub(super) coverage: Coverage,
     budget: Budget,
 }
 
 impl<'a> Engine<'a> {
-    pub(super) fn new(snapshots: [&'a Snapshot; 2], touched: &'a Touched, bounds: &'a Bounds) -> Self {
+    pub(super) fn new(
+        snapshots: [&'a Snapshot; 2],
+        touched: &'a Touched,
+        bounds: &'a Bounds,
+        automata: &'a mut Automata,
+    ) -> Self {
         Self {
             snapshots,
             touched,
             bounds,
             catalog: Catalog::default(),
-            automata: Automata::new(bounds.states, bounds.all_states),
+            automata,
             found: Found::default(),
             coverage: Coverage::default(),
             budget: Budget::new(bounds),
         }
+    }
+
+    /// How much was done, in comparisons of a rule with a request.
+    pub(super) fn work(&self) -> u64 {
+        self.budget.done()
     }
 
     /// Looks into everything that was touched.
@@ -274,7 +284,7 @@ impl<'a> Engine<'a> {
         let mut is_certain = true;
         // First without regard to others: what is found so needs no more.
         for others in [Vec::new(), cell.others(pair)] {
-            let ways = demand.ways(&mut self.automata, &others);
+            let ways = demand.ways(self.automata, &others);
             for values in &ways.all {
                 if let Some(class) = self.attempt(cell, pair, method, values) {
                     return (class, true);

@@ -45,7 +45,7 @@ pub use outcome::{
 pub use place::{PathPlace, Place};
 pub use witness::Witness;
 
-pub(crate) use automata::{Automata, Start};
+pub(crate) use automata::{Automata, Start, Texts};
 pub(crate) use demand::Demand;
 pub(crate) use describe::{outcome_of, scheme_text};
 pub(crate) use domain::Domain;
@@ -147,11 +147,23 @@ const NOT_COVERED: [&str; 6] = [
 /// also one walk along both. Complete unless [`Coverage::unproven_count`] says otherwise: every request
 /// outside of `not_covered` that experiences something else is of one of the classes.
 pub fn diff(before: &Snapshot, after: &Snapshot, bounds: &Bounds) -> Diff {
+    let mut automata = Automata::new(bounds.states, bounds.all_states);
+    diff_with(before, after, bounds, &mut automata).0
+}
+
+/// The same with automata that others use, too, and how much of [`Bounds::work`] it took.
+pub(crate) fn diff_with(
+    before: &Snapshot,
+    after: &Snapshot,
+    bounds: &Bounds,
+    automata: &mut Automata,
+) -> (Diff, u64) {
     let touched = Touched::between(before, after);
-    let mut engine = Engine::new([before, after], &touched, bounds);
+    let mut engine = Engine::new([before, after], &touched, bounds, automata);
     engine.run();
+    let work = engine.work();
     let Engine { found, coverage, .. } = engine;
-    Diff {
+    let diff = Diff {
         class_count: found.count(),
         classes: found.finish(),
         listeners: listeners::changes(before, after),
@@ -160,7 +172,8 @@ pub fn diff(before: &Snapshot, after: &Snapshot, bounds: &Bounds) -> Diff {
             not_covered: NOT_COVERED.to_vec(),
             ..coverage
         },
-    }
+    };
+    (diff, work)
 }
 
 /// What happens to a request on `port`, in the words of the difference.

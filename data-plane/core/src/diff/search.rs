@@ -159,6 +159,11 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// How many ways on from a state are tried, one for each automaton.
+    pub(super) fn width(&self) -> usize {
+        self.bytes.len() * self.automata.len()
+    }
+
     /// What was found among the texts that go on from `start`, and how many states were seen.
     pub(super) fn run(&self, start: Joint, limit: usize) -> (Texts, usize) {
         let mut groups = Groups::default();

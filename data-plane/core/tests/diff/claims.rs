@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use sluice_core::claims::{Claim, Clashes, Limits, Meeting, Reason, clashes};
-use sluice_core::{Cause, Snapshot, reach};
+use sluice_core::claims::{Budget, Claim, Clashes, Meeting, Reason, captures, clashes, moved, near};
+use sluice_core::{Cause, Snapshot, reach, reach_of};
 use sluice_proto::v1;
 
 use crate::table::{Table, expression, on, prefix, redirect};
@@ -39,7 +39,7 @@ fn matching(pattern: &str) -> v1::Rule {
 }
 
 fn all(snapshot: &Snapshot) -> Clashes {
-    let found = clashes(snapshot, None, &Limits::TABLE);
+    let found = clashes(snapshot, None, 2_000, &mut Budget::new(Budget::TABLE));
     assert!(found.is_complete && found.omitted == 0);
     found
 }
@@ -183,7 +183,7 @@ fn a_change_is_compared_with_its_neighbours_and_with_nobody_else() {
     };
     let look = |routes, rule: &str| {
         let of = BTreeSet::from([key(&format!("rule/default/{rule}/main"))]);
-        clashes(&table(routes), Some(&of), &Limits::CHANGE)
+        clashes(&table(routes), Some(&of), 100, &mut Budget::new(20_000))
     };
     let [few, many] = [10, 300].map(|routes| look(routes, "b"));
     assert_eq!(few.found.len(), 1, "the one that loses is looked at");
@@ -204,12 +204,7 @@ fn past_the_bound_it_is_said_that_not_all_was_compared() {
     });
     let snapshot = table.open();
     let of = |work, found| {
-        let limits = Limits {
-            work,
-            found,
-            ..Limits::TABLE
-        };
-        let all = clashes(&snapshot, None, &limits);
+        let all = clashes(&snapshot, None, found, &mut Budget::new(work));
         (all.found.len(), all.omitted, all.is_complete)
     };
     assert_eq!(of(100_000, 1_000), (435, 0, true));
@@ -303,4 +298,63 @@ fn a_match_behind_another_is_not_reached_and_who_takes_its_requests_is_said() {
         "an expression that matches nothing"
     );
     assert!(found.is_proven);
+}
+
+/// Rules of many kinds that stand in each other's way, all on one host.
+fn crowd(rules: usize) -> Snapshot {
+    let rule = |at: usize| {
+        let own = match at % 4 {
+            0 => matching(&format!("/[a-z]*{at}.*")),
+            1 => asks("/", "", &format!("x-a=~[a-z]*{at}.*")),
+            2 => asks("/", "GET", &format!("x-{at}=1")),
+            _ => on(&format!("/p{at}")),
+        };
+        v1::Rule {
+            redirect: redirect(&format!("r{at}.example")).redirect,
+            ..own
+        }
+    };
+    let namespaces = ["default", "team"];
+    let routes = (0..rules).fold(Table::new(), |table, at| {
+        let name = format!("{}/r{at:04}", namespaces[at % 2]);
+        table.aged(1, &name, "shop.x", &rule(at))
+    });
+    routes.open()
+}
+
+#[test]
+fn all_passes_of_a_look_share_one_budget_and_do_the_same_each_time() {
+    let snapshot = crowd(60);
+    let keys: BTreeSet<_> = snapshot.rules().map(|rule| rule.rule.key.clone()).collect();
+    let look = |steps| {
+        let mut budget = Budget::new(steps);
+        let before = Snapshot::empty(sluice_model::HistoryId([0; 16]));
+        let moved = moved(&before, &snapshot, &mut budget);
+        let near = near(&before, &snapshot, &moved, &mut budget);
+        let found = budget.part(3, |budget| clashes(&snapshot, Some(&keys), 10_000, budget));
+        let taken = budget.part(2, |budget| captures(&snapshot, &keys, 10_000, budget));
+        let missed = reach_of(&snapshot, &keys, &mut budget).unwrap();
+        let complete = [
+            near.is_complete,
+            found.is_complete,
+            taken.is_complete,
+            missed.is_proven,
+        ];
+        let found = [found.found.len(), taken.found.len(), missed.unreached.len()];
+        (complete, found, budget.done())
+    };
+    let (complete, found, done) = look(20_000_000);
+    assert_eq!(complete, [true; 4], "{done}");
+    assert_eq!(look(20_000_000), ([true; 4], found, done));
+    for steps in [0, 1_000, done / 100, done / 10] {
+        let (complete, fewer, needed) = look(steps);
+        assert!(complete != [true; 4], "{steps}");
+        assert!(
+            fewer.iter().zip(found).all(|(fewer, all)| *fewer <= all),
+            "{fewer:?} {found:?}"
+        );
+        // One automaton may be made with the last step.
+        assert!(needed <= steps + 300_000, "{needed} of {steps}");
+        assert_eq!(look(steps), (complete, fewer, needed));
+    }
 }

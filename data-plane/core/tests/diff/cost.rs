@@ -15,17 +15,19 @@ use crate::{
 };
 
 /// One route: on which host, with which path and conditions, to which backend.
-struct One {
-    host: String,
-    path: (v1::path_match::Kind, String),
-    headers: Vec<v1::ValueMatch>,
-    backend: &'static str,
+pub(crate) struct One {
+    pub(crate) namespace: &'static str,
+    pub(crate) host: String,
+    pub(crate) path: (v1::path_match::Kind, String),
+    pub(crate) headers: Vec<v1::ValueMatch>,
+    pub(crate) backend: &'static str,
 }
 
 use v1::path_match::Kind::{Exact, Prefix, Regex};
 
-fn one(host: &str, path: (v1::path_match::Kind, String), backend: &'static str) -> One {
+pub(crate) fn one(host: &str, path: (v1::path_match::Kind, String), backend: &'static str) -> One {
     One {
+        namespace: "default",
         host: host.into(),
         path,
         headers: vec![],
@@ -49,7 +51,7 @@ fn with_header(at: usize, name: String, value: &str, regex: bool, backend: &'sta
     }
 }
 
-fn set(routes: impl Iterator<Item = One>, connect_timeout_ms: u64) -> ResourceSet {
+pub(crate) fn set(routes: impl Iterator<Item = One>, connect_timeout_ms: u64) -> ResourceSet {
     let protocol = v1::listener::Protocol::Http as i32;
     let listener = v1::Listener {
         port: 80,
@@ -73,7 +75,8 @@ fn set(routes: impl Iterator<Item = One>, connect_timeout_ms: u64) -> ResourceSe
                 hostnames: vec![one.host],
             }],
         };
-        let target = format!("split/default/r{at:06}/main");
+        let name = format!("{}/r{at:06}", one.namespace);
+        let target = format!("split/{name}/main");
         let (kind, value) = one.path;
         let path = v1::PathMatch {
             kind: kind.into(),
@@ -93,8 +96,8 @@ fn set(routes: impl Iterator<Item = One>, connect_timeout_ms: u64) -> ResourceSe
             backends: vec![weighted(one.backend, 1)],
         };
         upserts.push(Entry::new(key(&target), &split));
-        upserts.push(Entry::new(key(&format!("route/default/r{at:06}")), &route));
-        upserts.push(Entry::new(key(&format!("rule/default/r{at:06}/main")), &rule));
+        upserts.push(Entry::new(key(&format!("route/{name}")), &route));
+        upserts.push(Entry::new(key(&format!("rule/{name}/main")), &rule));
     }
     ResourceSet::empty().apply(&Difference {
         upserts,

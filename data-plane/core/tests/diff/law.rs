@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use proptest::prelude::*;
 use sluice_core::{
     Cause, Matched, RequestView, Snapshot,
-    claims::{Claim, Limits, Meeting, clashes, moved, near},
+    claims::{Budget, Claim, Meeting, clashes, moved, near},
     diff::{Bounds, Diff, Facet, Outcome, changes, diff, outcome},
     reach, reach_of,
 };
@@ -139,12 +139,13 @@ proptest! {
         let [(were, was_proven), (are, is_proven)] = [&old, &new].map(missed);
         prop_assume!(was_proven && is_proven);
         let all: BTreeSet<_> = new.rules().map(|rule| rule.rule.key.clone()).collect();
-        let few = reach_of(&new, &all, &Limits::TABLE).unwrap();
+        let mut budget = Budget::new(Budget::TABLE);
+        let few = reach_of(&new, &all, &mut budget).unwrap();
         prop_assert!(few.is_proven);
         let few: BTreeSet<_> = few.unreached.into_iter().map(|one| one.claim).collect();
         prop_assert_eq!(&few, &are);
-        let moved = moved(&old, &new);
-        let near = near(&old, &new, &moved, 100_000);
+        let moved = moved(&old, &new, &mut budget);
+        let near = near(&old, &new, &moved, &mut budget);
         prop_assert!(near.is_complete);
         for claim in are.difference(&were) {
             let is_near = moved.came.contains(&claim.rule) || near.losers.contains(&claim.rule);
@@ -155,7 +156,7 @@ proptest! {
     #[test]
     fn both_sides_of_a_clash_ask_for_its_request_and_who_is_covered_asks_for_nothing_else((state, _) in change()) {
         let snapshot = full(&state.resources(), 1);
-        let found = clashes(&snapshot, None, &Limits::TABLE).found;
+        let found = clashes(&snapshot, None, 2_000, &mut Budget::new(Budget::TABLE)).found;
         for clash in &found {
             let both = [&clash.winner, &clash.loser].map(|one| wanted(&snapshot, one));
             let asked = clash.witness.with_view(|view| both.each_ref().map(|one| asks_for(one, view)));

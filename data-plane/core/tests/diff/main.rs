@@ -15,6 +15,7 @@ mod replay;
 mod sizes;
 mod state;
 mod table;
+mod writes;
 
 #[path = "../cost/meter.rs"]
 mod meter;
