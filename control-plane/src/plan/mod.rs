@@ -20,7 +20,7 @@ use sluice_tls::Signer;
 use tokio::time::Instant;
 
 pub use replay::{Feed, Malformed, TrafficReplay, replay};
-pub use samples::{Sampled, SampledTraffic, ViewTraffic, replay_samples};
+pub use samples::{Interval, Margin, Sampled, SampledTraffic, ViewTraffic, replay_samples};
 
 use crate::compile::{ViewKey, World};
 use crate::fleet::push_bytes;

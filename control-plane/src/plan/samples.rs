@@ -7,7 +7,7 @@ use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use schemars::JsonSchema;
 use serde::Serialize;
-use sluice_core::diff::replay::{Found, Recorded, Replay, ReplayBounds, Sample, Spelt, Totals};
+use sluice_core::diff::replay::{self, Found, Recorded, Replay, ReplayBounds, Sample, Spelt, Totals};
 use sluice_core::{RequestView, Snapshot, is_credential, sample_key_id};
 use sluice_intent::Labels;
 use sluice_model::{Secret, Violation};
@@ -50,12 +50,40 @@ pub struct SampledTraffic {
     pub left_out: u64,
     /// Kinds of requests that are stored and cannot be read.
     pub unread: u64,
+    /// How far the parts of the requests may be off by chance.
+    pub margin: Margin,
     /// Parts of the fleet, each judged by what its proxies have.
     pub views: Vec<ViewTraffic>,
     /// Parts that were not looked at, for want of room: those with the fewest requests.
     pub views_omitted: usize,
     /// Their requests, which count for nothing else.
     pub requests_omitted: u64,
+}
+
+/// Where the parts of the requests lie with a confidence of 95 %: score intervals (Wilson) for the effective size of
+/// the sample (Kish). A kind of request counts as drawn once, however often it was, so they are rather too wide.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Margin {
+    /// As how many requests that were each drawn by themselves those that were judged count: the square of all, by
+    /// the sum of the squares of what each kind stands for.
+    pub effective_size: f64,
+    /// Those answered by somebody else.
+    pub target: Interval,
+    /// Of those: served now and failing then, or the reverse, or failing in another way.
+    pub status: Interval,
+    /// Answered by the same, and different in something else.
+    pub other: Interval,
+}
+
+/// Where a part of the requests lies, in percent of those that were judged.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Interval {
+    /// At least.
+    pub low_percent: f64,
+    /// At most.
+    pub high_percent: f64,
 }
 
 /// The requests of one part of the fleet.
@@ -76,6 +104,8 @@ pub struct ViewTraffic {
     pub target: f64,
     /// The same, in percent of those that were judged.
     pub target_percent: f64,
+    /// Where that lies with a confidence of 95 %, as in the margin of all.
+    pub target_interval: Interval,
 }
 
 /// A group of requests, and which part of them: of proxies with its view some would have another view each.
@@ -113,6 +143,7 @@ pub fn replay_samples(
         to_ms: sampled.to_ms,
         left_out,
         unread: sampled.unread,
+        margin: Margin::default(),
         views: Vec::new(),
         views_omitted: omitted.len(),
         requests_omitted: omitted_requests.fold(0, u64::saturating_add),
@@ -132,6 +163,7 @@ pub fn replay_samples(
         told.views
             .push(ViewTraffic::between(keys, &so_far, &found.totals()));
     }
+    told.margin = Margin::of(&found.totals());
     let mut replay = TrafficReplay::of(proposal, found.finish(), malformed);
     replay.sampled = Some(told);
     Ok(replay)
@@ -300,6 +332,11 @@ impl ViewTraffic {
     fn between(keys: &[ViewKey; 2], before: &Totals, after: &Totals) -> Self {
         let judged = after.judged.saturating_sub(before.judged);
         let target = after.target - before.target;
+        let own = Totals {
+            judged,
+            squares: after.squares.saturating_sub(before.squares),
+            ..Totals::default()
+        };
         Self {
             selectors: selectors(&keys[0]),
             selectors_after: selectors(&keys[1]),
@@ -311,6 +348,27 @@ impl ViewTraffic {
                 0 => 0.0,
                 judged => target * 100.0 / judged as f64,
             },
+            target_interval: own.interval(target).into(),
+        }
+    }
+}
+
+impl Margin {
+    fn of(totals: &Totals) -> Self {
+        Self {
+            effective_size: totals.effective_size(),
+            target: totals.interval(totals.target).into(),
+            status: totals.interval(totals.status as f64).into(),
+            other: totals.interval(totals.other as f64).into(),
+        }
+    }
+}
+
+impl From<replay::Interval> for Interval {
+    fn from(interval: replay::Interval) -> Self {
+        Self {
+            low_percent: interval.low * 100.0,
+            high_percent: interval.high * 100.0,
         }
     }
 }

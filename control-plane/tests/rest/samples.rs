@@ -133,6 +133,18 @@ async fn hashes_are_judged_by_the_key_they_were_made_with_and_no_other() {
         traffic["notJudged"],
         json!({"requests": 70, "hidden": {"x-user": 70}, "beyond": 0})
     );
+    // Kinds of 3 and 4 requests count as 49 / 25 draws, of which 3 in 7 change target.
+    let margin = &answer.json["sampled"]["margin"];
+    let number = |pointer: &str| margin.pointer(pointer).and_then(Value::as_f64).unwrap();
+    assert_eq!(number("/effectiveSize"), 1.96, "{answer:?}");
+    let ends = [
+        "/target/lowPercent",
+        "/target/highPercent",
+        "/status/lowPercent",
+        "/status/highPercent",
+    ];
+    let ends = ends.map(|end| (number(end) * 100.0).round() / 100.0);
+    assert_eq!(ends, [7.04, 88.13, 0.0, 66.22], "{answer:?}");
     assert_eq!(
         (
             &answer.json["sampled"]["fromMs"],

@@ -178,7 +178,8 @@ fn sampled(answer: Manifest<'_>, notes: &mut Vec<String>) {
     let count = |pointer: &str| number(answer, pointer);
     let age = time::age(count("/sampled/fromMs"), count("/sampled/toMs"));
     notes.push(format!(
-        "Sampled by proxies in the last {age}, each standing for those like it: shares are estimates."
+        "Sampled by proxies in the last {age}, each standing for those like it, so shares are estimates: {}.",
+        margin(answer)
     ));
     let views: Vec<_> = answer.items("/sampled/views").collect();
     for view in views.iter().filter(|_| views.len() > 1) {
@@ -189,9 +190,10 @@ fn sampled(answer: Manifest<'_>, notes: &mut Vec<String>) {
             &selectors
         };
         notes.push(format!(
-            "Proxies that match {name}: {} of {} change target.",
+            "Proxies that match {name}: {} of {} change target (95 %: {}).",
             percent(*view, "/targetPercent"),
-            counted(number(*view, "/judged"), "request")
+            counted(number(*view, "/judged"), "request"),
+            interval(*view, "/targetInterval")
         ));
     }
     if count("/sampled/viewsOmitted") > 0 {
@@ -209,6 +211,30 @@ fn sampled(answer: Manifest<'_>, notes: &mut Vec<String>) {
         let kinds = counted(count("/sampled/unread"), "kind");
         notes.push(format!("Not read: {kinds} of what is stored."));
     }
+}
+
+/// Within what the shares of samples lie. An older server does not say it.
+fn margin(answer: Manifest<'_>) -> String {
+    let Some(size) = answer.0.pointer("/sampled/margin/effectiveSize") else {
+        return "by how much is not known".to_owned();
+    };
+    // Whole requests say enough.
+    let size = size.as_f64().unwrap_or_default().round() as u64;
+    let of = |name: &str| interval(answer, &format!("/sampled/margin/{name}"));
+    let mut text = format!("with a confidence of 95 %, {} change target", of("target"));
+    if number(answer, "/traffic/status") > 0 {
+        text.push_str(&format!(", {} status", of("status")));
+    }
+    if number(answer, "/traffic/other") > 0 {
+        text.push_str(&format!(", {} something else", of("other")));
+    }
+    format!("{text} (an effective sample of {})", counted(size, "request"))
+}
+
+/// `0.09 % to 0.17 %`.
+fn interval(of: Manifest<'_>, pointer: &str) -> String {
+    let end = |name: &str| percent(of, &format!("{pointer}/{name}"));
+    format!("{} to {}", end("lowPercent"), end("highPercent"))
 }
 
 /// Counts by name: `x-beta 12, ? 3`, where `?` is the query.
@@ -313,6 +339,40 @@ pub(super) mod tests {
             [0.0, 0.004, 0.005, 0.134, 100.0].map(part),
             ["0 %", "less than 0.01 %", "0.01 %", "0.13 %", "100 %"]
         );
+    }
+
+    #[test]
+    fn samples_say_within_what_their_shares_lie() {
+        let mut answer = sample();
+        let view = |name: &str| {
+            json!({
+                "selectors": [name], "judged": 40, "targetPercent": 2.5,
+                "targetInterval": {"lowPercent": 0.44, "highPercent": 12.88},
+            })
+        };
+        answer["log"] = Value::Null;
+        answer["sampled"] = json!({
+            "fromMs": 0, "toMs": 3_600_000, "views": [view("zone=eu"), view("zone=us")],
+            "margin": {
+                "effectiveSize": 1_233.6,
+                "target": {"lowPercent": 0.05, "highPercent": 0.361},
+                "status": {"lowPercent": 0.0, "highPercent": 0.002},
+                "other": {"lowPercent": 0.0, "highPercent": 0.3},
+            },
+        });
+        let notes = Reading::of(&answer).notes;
+        assert_eq!(
+            notes[0],
+            "Sampled by proxies in the last 60m, each standing for those like it, so shares are estimates: with a \
+             confidence of 95 %, 0.05 % to 0.36 % change target, 0 % to less than 0.01 % status (an effective sample \
+             of 1,234 requests)."
+        );
+        assert_eq!(
+            notes[1],
+            "Proxies that match zone=eu: 2.5 % of 40 requests change target (95 %: 0.44 % to 12.88 %)."
+        );
+        answer["sampled"].as_object_mut().unwrap().remove("margin");
+        assert!(Reading::of(&answer).notes[0].ends_with("estimates: by how much is not known."));
     }
 
     #[test]

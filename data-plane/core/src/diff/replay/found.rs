@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{
     ReplayBounds, Sample,
+    margin::{Interval, effective_size},
     meeting::{Met, Seen},
     share::moved,
 };
@@ -65,6 +66,21 @@ pub struct Totals {
     pub other: u64,
     /// The same in percent.
     pub other_percent: f64,
+    /// Squares of what the kinds stand for that were judged, added up: says how good a sample they are.
+    #[serde(skip)]
+    pub squares: u128,
+}
+
+impl Totals {
+    /// As how many draws of one request each what was judged counts.
+    pub fn effective_size(&self) -> f64 {
+        effective_size(self.judged as f64, self.squares as f64)
+    }
+
+    /// Where such a part of what was judged lies, if it is a sample: `part` of its requests.
+    pub fn interval(&self, part: f64) -> Interval {
+        Interval::wilson(part / self.judged.max(1) as f64, self.effective_size())
+    }
 }
 
 /// Requests of which too little is known.
@@ -224,7 +240,10 @@ impl Found {
                 }
             }
         }
-        more(&mut self.replayed.totals.judged, weight);
+        let totals = &mut self.replayed.totals;
+        more(&mut totals.judged, weight);
+        let square = u128::from(weight) * u128::from(weight);
+        totals.squares = totals.squares.saturating_add(square);
     }
 
     fn change(&mut self, class: usize, weight: u64, moved: f64, seen: &Seen<'_, '_>) {

@@ -7,6 +7,7 @@
 
 mod doubt;
 mod found;
+mod margin;
 mod meeting;
 mod sample;
 mod share;
@@ -19,6 +20,7 @@ use sluice_model::Scheme;
 use smallvec::SmallVec;
 
 pub use found::{Example, Found, NotJudged, ReplayClass, Replayed, Totals};
+pub use margin::{Interval, effective_size};
 pub use sample::{Recorded, Sample, is_credential, sample_key_id, sampled_value};
 pub use spelt::Spelt;
 
