@@ -4,12 +4,16 @@
 //! What a proxy tells is bounded by what is its share, so that none takes the room of others; past it what it told
 //! is made fewer, and stands for as many. What cannot be stored is missed, counted, and warned of: samples are no
 //! record of anything.
+//!
+//! Each stream adds what its proxy tells by itself. What proxies told lies in shelves ([`Shelf`]), each with a lock of
+//! its own, so that thousands of streams do not wait for one another; what they share is one sum of bytes.
 
 mod keep;
 mod kinds;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use prost::Message;
@@ -42,13 +46,19 @@ const MAX_NAME: usize = 256;
 const MAX_REQUEST: usize = 16 * 1024;
 /// Most requests of one proxy in a minute, or of the time for which it had nobody to tell.
 const MAX_WEIGHT: u64 = 1 << 32;
+/// Parts of what was heard that are locked one by one.
+const SHELVES: usize = 64;
 /// Bytes of what a key is called.
 const KEY_ID: usize = 8;
 
 /// What was heard since the last row.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Samples {
-    heard: Mutex<Heard>,
+    shelves: [Mutex<Shelf>; SHELVES],
+    /// Which shelf a proxy has; nobody can choose a name for its sake.
+    hasher: RandomState,
+    /// Bytes of all shelves, and of what is about to be put there.
+    bytes: AtomicUsize,
     lost: [AtomicU64; 3],
     key: OnceLock<Secret<[u8; 32]>>,
 }
@@ -64,13 +74,8 @@ pub(super) enum Lost {
     Store,
 }
 
-/// By the proxy that told it: so each has a share.
-#[derive(Debug, Default)]
-struct Heard {
-    /// Shared with whoever reads them meanwhile.
-    proxies: BTreeMap<String, Arc<Told>>,
-    bytes: usize,
-}
+/// What some proxies told, by their names: so each has a share. Shared with whoever reads it meanwhile.
+type Shelf = BTreeMap<String, Arc<Told>>;
 
 #[derive(Clone, Debug, Default)]
 struct Told {
@@ -86,6 +91,18 @@ impl Lost {
         (Self::Room, "room"),
         (Self::Store, "store"),
     ];
+}
+
+impl Default for Samples {
+    fn default() -> Self {
+        Self {
+            shelves: std::array::from_fn(|_| Mutex::default()),
+            hasher: RandomState::new(),
+            bytes: AtomicUsize::new(0),
+            lost: Default::default(),
+            key: OnceLock::new(),
+        }
+    }
 }
 
 impl Samples {
@@ -122,21 +139,48 @@ impl Samples {
             random,
         ));
         let count = kinds.len() as u64;
-        if !self.lock().add(proxy, fleet, &group, kinds, samples.left_out) {
+        if !self.add(proxy, fleet, &group, kinds, samples.left_out) {
             self.lose(Lost::Room, count);
         }
     }
 
+    /// `false`, and nothing, when there is no room.
+    fn add(
+        &self,
+        proxy: &str,
+        fleet: usize,
+        group: &Group,
+        kinds: BTreeMap<Vec<u8>, u64>,
+        left_out: u64,
+    ) -> bool {
+        let bytes: usize = kinds.keys().map(Vec::len).sum();
+        // Taken before anything is kept, so that all shelves together stay within it.
+        let is_room = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= 2 * MAX_BYTES;
+        let mut shelf = lock(self.shelf(proxy));
+        let told = Arc::make_mut(shelf.entry(proxy.to_owned()).or_default());
+        let before = told.bytes;
+        let is_added = is_room && told.add(fleet, group, kinds, left_out);
+        self.bytes.fetch_add(told.bytes, Ordering::Relaxed);
+        self.bytes.fetch_sub(before + bytes, Ordering::Relaxed);
+        is_added
+    }
+
     /// What was heard since it was taken last. Takes a core for a while.
     pub fn heard(&self) -> Kinds {
-        let proxies: Vec<_> = self.lock().proxies.values().cloned().collect();
-        row(proxies).0
+        let proxies = self.shelves.iter();
+        let proxies = proxies.flat_map(|shelf| lock(shelf).values().cloned().collect::<Vec<_>>());
+        row(proxies.collect()).0
     }
 
     /// The same, which is forgotten here.
     fn take(&self) -> Kinds {
-        let heard = std::mem::take(&mut *self.lock());
-        let (row, lost) = row(heard.proxies.into_values().collect());
+        let mut proxies: Vec<Arc<Told>> = Vec::new();
+        for shelf in &self.shelves {
+            proxies.extend(std::mem::take(&mut *lock(shelf)).into_values());
+        }
+        let bytes = proxies.iter().map(|told| told.bytes).sum();
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        let (row, lost) = row(proxies);
         self.lose(Lost::Room, lost);
         row
     }
@@ -150,38 +194,32 @@ impl Samples {
         self.lost[why as usize].fetch_add(kinds, Ordering::Relaxed);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Heard> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    fn shelf(&self, proxy: &str) -> &Mutex<Shelf> {
+        let place = self.hasher.hash_one(proxy) % SHELVES as u64;
+        &self.shelves[place as usize]
     }
 }
 
-impl Heard {
-    /// `false`, and nothing, when there is no room.
-    fn add(
-        &mut self,
-        proxy: &str,
-        fleet: usize,
-        group: &Group,
-        kinds: BTreeMap<Vec<u8>, u64>,
-        left_out: u64,
-    ) -> bool {
+/// Held for as long as one report takes, or to hand out what lies there; never over an await.
+fn lock(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
+    shelf.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Told {
+    /// `false`, and nothing, when it is more than one proxy may tell.
+    fn add(&mut self, fleet: usize, group: &Group, kinds: BTreeMap<Vec<u8>, u64>, left_out: u64) -> bool {
         let weight = kinds.values().copied().fold(left_out, u64::saturating_add);
-        let bytes: usize = kinds.keys().map(Vec::len).sum();
-        let told = Arc::make_mut(self.proxies.entry(proxy.to_owned()).or_default());
-        let is_known = told.kinds.has(group);
-        let sum = told.weight.saturating_add(weight);
-        if self.bytes + bytes > 2 * MAX_BYTES
-            || sum > MAX_WEIGHT
-            || (!is_known && told.kinds.group_count() >= MAX_GROUPS)
-            || !told.kinds.add(group, kinds, left_out)
+        let is_known = self.kinds.has(group);
+        let sum = self.weight.saturating_add(weight);
+        if sum > MAX_WEIGHT
+            || (!is_known && self.kinds.group_count() >= MAX_GROUPS)
+            || !self.kinds.add(group, kinds, left_out)
         {
             return false;
         }
-        told.weight = sum;
-        told.kinds.thin(MAX_BYTES / fleet.max(1), random);
-        self.bytes -= told.bytes;
-        told.bytes = told.kinds.bytes();
-        self.bytes += told.bytes;
+        self.weight = sum;
+        self.kinds.thin(MAX_BYTES / fleet.max(1), random);
+        self.bytes = self.kinds.bytes();
         true
     }
 }

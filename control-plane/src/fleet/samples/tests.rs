@@ -57,6 +57,14 @@ fn sum(kinds: &Kinds) -> u64 {
     all(kinds).iter().map(|(_, weight)| weight).sum()
 }
 
+/// What lies in the shelves.
+fn told_so_far(heard: &Samples) -> Vec<Arc<Told>> {
+    let shelves = heard.shelves.iter();
+    shelves
+        .flat_map(|shelf| lock(shelf).values().cloned().collect::<Vec<_>>())
+        .collect()
+}
+
 fn everybody() -> ViewKey {
     ViewKey::default()
 }
@@ -169,7 +177,7 @@ fn a_proxy_that_tells_too_much_takes_no_room_of_others() {
             many(proxy, 500, 2),
         );
     }
-    assert!(heard.lock().bytes <= MAX_BYTES);
+    assert!(heard.bytes.load(Ordering::Relaxed) <= MAX_BYTES);
     let lost = heard.lost(Lost::Room);
     assert!(lost > 0);
     let row = heard.take();
@@ -192,14 +200,14 @@ fn a_proxy_that_tells_too_much_takes_no_room_of_others() {
         .sum();
     let others = 40 * 10 - lost;
     assert_eq!(flood, 40 * MAX_KINDS as u64 * 1_000 + others);
-    assert!(heard.lock().proxies.is_empty() && heard.lock().bytes == 0);
+    assert!(told_so_far(&heard).is_empty() && heard.bytes.load(Ordering::Relaxed) == 0);
 }
 
 #[test]
 fn what_is_more_than_a_share_is_made_fewer_and_whoever_reads_has_it_as_it_was() {
     let (heard, fleet) = (Samples::default(), 10_000);
     heard.fold("a", &everybody(), fleet, many("a", 2_000, 3));
-    let read: Vec<_> = heard.lock().proxies.values().cloned().collect();
+    let read = told_so_far(&heard);
     heard.fold("a", &everybody(), fleet, many("b", 2_000, 4));
     assert_eq!(sum(&row(read).0), 6_000);
     let now = heard.heard();
@@ -214,6 +222,54 @@ fn what_is_more_than_a_share_is_made_fewer_and_whoever_reads_has_it_as_it_was() 
     for (fleet, kinds) in [(0, 2_000), (50, 2_000), (1_000, 100), (50_000, 8)] {
         assert_eq!(asked_kinds(fleet), kinds, "one of {fleet}");
     }
+}
+
+#[test]
+fn no_proxy_waits_for_another_and_what_all_tell_at_once_is_all_there() {
+    let heard = Samples::default();
+    let is_elsewhere = |name: &String| !std::ptr::eq(heard.shelf(name), heard.shelf("held"));
+    let others: Vec<String> = (0..)
+        .map(|at| format!("edge-{at}"))
+        .filter(is_elsewhere)
+        .take(8)
+        .collect();
+    let held = lock(heard.shelf("held"));
+    std::thread::scope(|scope| {
+        let told = others.iter().map(|name| {
+            let heard = &heard;
+            scope.spawn(move || {
+                for round in 0..20 {
+                    heard.fold(name, &everybody(), 8, many(&format!("{name}/{round}"), 5, 3));
+                }
+            })
+        });
+        // They end while the lock of another shelf is held.
+        for one in told.collect::<Vec<_>>() {
+            one.join().unwrap();
+        }
+        drop(held);
+    });
+    heard.fold("held", &everybody(), 8, many("held", 1, 1));
+    let kept: usize = told_so_far(&heard).iter().map(|told| told.bytes).sum();
+    assert_eq!(heard.bytes.load(Ordering::Relaxed), kept);
+    assert_eq!(sum(&heard.take()), 8 * 20 * 5 * 3 + 1);
+    assert_eq!(
+        (heard.bytes.load(Ordering::Relaxed), heard.lost(Lost::Room)),
+        (0, 0)
+    );
+}
+
+#[test]
+fn all_shelves_share_one_bound() {
+    let heard = Samples::default();
+    // As if others were about to put so much there.
+    heard.bytes.fetch_add(2 * MAX_BYTES - 10, Ordering::Relaxed);
+    heard.fold("a", &everybody(), 1, many("a", 3, 1));
+    assert_eq!(heard.lost(Lost::Room), 3);
+    assert_eq!(heard.bytes.load(Ordering::Relaxed), 2 * MAX_BYTES - 10);
+    heard.bytes.fetch_sub(2 * MAX_BYTES - 10, Ordering::Relaxed);
+    heard.fold("a", &everybody(), 1, many("a", 3, 1));
+    assert_eq!(heard.take().len(), 3);
 }
 
 #[test]
