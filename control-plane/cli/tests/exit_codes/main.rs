@@ -260,7 +260,7 @@ fn a_replay_without_samples_or_of_what_cannot_be_judged_is_1_and_options_of_logs
     assert_eq!(code, Some(1), "{said}");
     for line in [
         "No request could be judged.",
-        "Sampled by proxies in the last 5h, each standing for those like it: shares are estimates.",
+        "Sampled by proxies in the last 5h, each standing for those like it, so shares are estimates: by how much is not known.",
         "Not counted: 2 requests that were too long to be kept.",
         "Not read: 1 kind of what is stored.",
         "Not looked at: 3 further combinations of proxy selectors, with 1,200 requests.",

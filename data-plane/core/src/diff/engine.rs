@@ -29,6 +29,7 @@ use crate::{Snapshot, trie::PathTable};
 
 /// Why a class is left out, or a place.
 const TOO_LARGE: &str = "outcomes with too many headers";
+
 /// What it costs to look at one kind of paths, in comparisons of a rule with a request.
 const KIND: u64 = 48;
 
