@@ -1,4 +1,4 @@
-//! The one place that waits by polling.
+//! The one place that waits by polling, and what is made of times that were waited for.
 
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,13 @@ pub async fn eventually<T>(
     }
 }
 
+/// The middle one of several times: what is usual, whatever the machine did meanwhile in one of them. Of none it
+/// is zero.
+pub fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,6 +46,12 @@ mod tests {
             Ok(attempts)
         });
         assert_eq!(third.await.unwrap(), 3);
+    }
+
+    #[test]
+    fn one_time_out_of_line_moves_no_median() {
+        let times = [2, 900, 1].map(Duration::from_millis);
+        assert_eq!(median(times.to_vec()), Duration::from_millis(2));
     }
 
     #[tokio::test]
