@@ -1,8 +1,9 @@
-//! A DNS server that answers as it is told, over UDP and TCP, and counts what it is asked.
+//! A DNS server that answers as it is told, over UDP and TCP, and notes when it is asked.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use hickory_proto::op::{Message, OpCode, ResponseCode};
@@ -42,7 +43,7 @@ pub struct Dns {
 #[derive(Debug, Default)]
 struct Zone {
     replies: HashMap<String, Reply>,
-    asked: HashMap<String, usize>,
+    asked: HashMap<String, Vec<Instant>>,
 }
 
 impl Dns {
@@ -77,9 +78,9 @@ impl Dns {
         lock(&self.zone).replies.insert(name.to_owned(), reply);
     }
 
-    /// How often addresses (IPv4) or services of `name` were asked for.
-    pub fn asked(&self, name: &str) -> usize {
-        lock(&self.zone).asked.get(name).copied().unwrap_or_default()
+    /// When addresses (IPv4) or services of `name` were asked for: one time per question, the first one first.
+    pub fn asked(&self, name: &str) -> Vec<Instant> {
+        lock(&self.zone).asked.get(name).cloned().unwrap_or_default()
     }
 }
 
@@ -130,7 +131,7 @@ fn answer(question: &[u8], zone: &Mutex<Zone>) -> Option<Vec<u8>> {
     let reply = {
         let mut zone = lock(zone);
         if kind != RecordType::AAAA {
-            *zone.asked.entry(name.clone()).or_default() += 1;
+            zone.asked.entry(name.clone()).or_default().push(Instant::now());
         }
         zone.replies.get(&name).cloned().unwrap_or(Reply::Nothing(60))
     };

@@ -1,5 +1,6 @@
 //! A control plane that says what a test tells it to say.
 
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -41,6 +42,8 @@ pub struct Stream {
     pub hello: Hello,
     to_proxy: mpsc::Sender<Result<ControlMessage, Status>>,
     from_proxy: Streaming<ProxyMessage>,
+    /// Reports that came while something else was waited for, the first one first.
+    passed_over: VecDeque<Report>,
 }
 
 #[derive(Debug)]
@@ -135,7 +138,7 @@ impl Stream {
         let next = async {
             loop {
                 match self.any().await? {
-                    proxy_message::Body::Report(_) => {}
+                    proxy_message::Body::Report(report) => self.passed_over.push_back(report),
                     other => return Ok(other),
                 }
             }
@@ -143,11 +146,14 @@ impl Stream {
         timeout(SOON, next).await.context("the proxy says nothing")?
     }
 
-    /// The proxy's next report.
+    /// The proxy's next report that was not taken yet.
     ///
     /// # Errors
     /// When there is none soon.
     pub async fn report(&mut self) -> anyhow::Result<Report> {
+        if let Some(report) = self.passed_over.pop_front() {
+            return Ok(report);
+        }
         let next = async {
             loop {
                 if let proxy_message::Body::Report(report) = self.any().await? {
@@ -191,6 +197,7 @@ impl Fleet for Service {
             hello,
             to_proxy,
             from_proxy,
+            passed_over: VecDeque::new(),
         };
         self.0
             .send(stream)

@@ -29,7 +29,10 @@ pub(crate) const TAKEN_OVER: Duration = Duration::from_secs(40);
 
 async fn history(cluster: &Cluster) -> Vec<u8> {
     let mut proxy = FakeProxy::join(cluster.controls[0].grpc, "asks").await.unwrap();
-    proxy.update().await.unwrap().history
+    let history = proxy.update().await.unwrap().history;
+    // Without a goodbye it would be waited for as one that may come back.
+    proxy.leave().await.unwrap();
+    history
 }
 
 /// Applies to the whole fleet, as soon as the store answers.

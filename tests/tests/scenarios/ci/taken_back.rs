@@ -1,13 +1,16 @@
 //! What the fleet does not take, and what becomes of it.
 
+use anyhow::ensure;
 use sluice_proto::v1::{Update, Violation};
+use sluice_tests::eventually::eventually;
 use sluice_tests::fake_proxy::{FakeProxy, revision};
 use sluice_tests::forge::Forge;
 use sluice_tests::manifest::{backend, list};
-use sluice_tests::site::Site;
+use sluice_tests::site::{SOON, Site};
 
 use super::checkout::{Checkout, Place};
 use super::{live, newest};
+use crate::postgres::head;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_fleet_does_not_take_in_time_is_taken_back() {
@@ -35,14 +38,17 @@ async fn what_the_fleet_does_not_take_in_time_is_taken_back() {
     assert_eq!(enough.code, Some(0), "{enough:?}");
 }
 
-/// A proxy that refuses one revision and takes all others.
-async fn refuse(mut proxy: FakeProxy, refused: u64) {
-    let violation = || Violation {
+fn violation() -> Violation {
+    Violation {
         resource: "listener/default/edge/http".into(),
         field: "port".into(),
         code: "local".into(),
         message: "in use".into(),
-    };
+    }
+}
+
+/// A proxy that refuses one revision and takes all others.
+async fn refuse(mut proxy: FakeProxy, refused: u64) {
     let is_refused = |update: &Update| revision(update) == refused;
     // The stream ends with the site.
     while let Ok(update) = proxy.update().await {
@@ -80,17 +86,22 @@ async fn what_a_proxy_refuses_is_taken_back_unless_others_have_gone_on() {
     picky.abort();
 
     // Somebody writes while the fleet is waited for: that is not taken back, and neither is ours.
-    let _deaf = FakeProxy::join(site.control.grpc, "deaf").await.unwrap();
-    let slow = [("SLUICE_WAIT", "3s"), ("SLUICE_QUORUM", "1")];
+    let mut last = FakeProxy::join(site.control.grpc, "last").await.unwrap();
+    let held = last.update().await.unwrap();
+    last.ack(&held).await.unwrap();
     let theirs = async {
-        sluice_tests::eventually::eventually("ours is written", sluice_tests::site::SOON, async || {
-            anyhow::ensure!(newest(rest).await == 4);
+        let written = eventually("ours is written", SOON, async || {
+            let head = head(rest).await?;
+            ensure!(head == 4, "{head}");
             Ok(())
-        })
-        .await
-        .unwrap();
+        });
+        written.await.unwrap();
+        let ours = last.update().await.unwrap();
         rest.apply(&list(&[backend("theirs", &[])]), "").await.unwrap();
+        // This is what ends the wait.
+        last.nack(&ours, violation()).await.unwrap();
     };
+    let slow = [("SLUICE_WAIT", "5m"), ("SLUICE_QUORUM", "1")];
     let (stands, ()) = tokio::join!(checkout.run("deliver", rest, &forge, &slow), theirs);
     assert_eq!(stands.code, Some(4), "{stands:?}");
     assert!(

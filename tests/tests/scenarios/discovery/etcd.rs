@@ -23,13 +23,14 @@ async fn a_service_that_registers_itself_takes_traffic_and_one_whose_lease_ends_
     served_by_nobody(address).await;
     let before = revision(site.rest()).await;
 
-    // As the documentation says: a lease, the key under it, and a sign of life now and then.
-    let lease = etcd.ctl(&["lease", "grant", "2"]).unwrap();
+    // As the documentation says: a lease, a sign of life now and then, and the key under it.
+    let lease = etcd.ctl(&["lease", "grant", "5"]).unwrap();
     let lease = lease.split_whitespace().nth(1).unwrap().to_owned();
+    let mut alive = etcd.background(&["lease", "keep-alive", &lease]).unwrap();
+    alive.first_line(SOON).await.unwrap();
     let value = format!("{{\"Addr\":\"{}\"}}", one.address);
     etcd.ctl(&["put", "--lease", &lease, "services/web/one", &value])
         .unwrap();
-    let alive = etcd.background(&["lease", "keep-alive", &lease]).unwrap();
     served_by(address, "one", AT_ONCE).await;
     register(&etcd, "other", other.address);
     served_by(address, "other", AT_ONCE).await;
