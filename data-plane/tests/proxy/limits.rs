@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use http_body_util::BodyExt as _;
 use sluice_proto::v1;
 use sluice_proxy::{Config, MemoryLimit};
-use tokio::{io::AsyncReadExt as _, net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
 
 use crate::{
-    client::{empty, raw},
+    client::raw,
     edge::Edge,
     snapshot::Site,
-    upstream::{Upstream, read_head, write},
+    upstream::{Upstream, read_head},
 };
 
 const LONG: Duration = Duration::from_secs(10);
@@ -26,19 +29,6 @@ async fn silent() -> Upstream {
 }
 
 #[tokio::test]
-async fn a_request_that_takes_longer_than_its_rule_allows_is_504() {
-    let upstream = silent().await;
-    let mut site = Site::to(&[&upstream.name()]);
-    site.rule.request_timeout_ms = 50;
-    let mut edge = Edge::start(&site).await;
-    assert_eq!(edge.get("/").await.reason(), (504, "request_timeout"));
-    site.rule.request_timeout_ms = 0;
-    site.rule.backend_request_timeout_ms = 50;
-    edge.apply(&site).await;
-    assert_eq!(edge.get("/").await.reason(), (504, "response_timeout"));
-}
-
-#[tokio::test]
 async fn an_upstream_that_never_answers_is_504_also_without_a_rule() {
     let upstream = silent().await;
     let quick = |config: &mut Config| config.timeouts.response_head = Duration::from_millis(100);
@@ -46,26 +36,11 @@ async fn an_upstream_that_never_answers_is_504_also_without_a_rule() {
     assert_eq!(edge.get("/").await.reason(), (504, "response_timeout"));
 }
 
-#[tokio::test]
-async fn an_answer_that_goes_on_for_too_long_is_cut() {
-    let upstream = Upstream::start(|mut stream| async move {
-        read_head(&mut stream).await;
-        write(&mut stream, "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await;
-        read_head(&mut stream).await;
-    })
-    .await;
-    let mut site = Site::to(&[&upstream.name()]);
-    site.rule.request_timeout_ms = 100;
-    let edge = Edge::start(&site).await;
-    let mut client = edge.client().await;
-    let request = http::Request::get("/").header("host", "a").body(empty()).unwrap();
-    let response = client.0.send_request(request).await.unwrap();
-    assert!(
-        timeout(LONG, response.into_body().collect())
-            .await
-            .unwrap()
-            .is_err()
-    );
+/// Everything that is said on `stream` until it ends, in whatever way.
+async fn last_words(stream: &mut TcpStream) -> String {
+    let mut told = Vec::new();
+    let _ = timeout(LONG, stream.read_to_end(&mut told)).await.unwrap();
+    String::from_utf8(told).unwrap()
 }
 
 #[tokio::test]
@@ -73,28 +48,12 @@ async fn a_client_that_sends_its_head_too_slowly_is_dropped() {
     let mut site = Site::to(&[]);
     site.limits.head_timeout_ms = 100;
     let edge = Edge::start(&site).await;
-    for (start, answer) in [
-        ("", ""),
-        ("PRI * HT", ""),
-        ("GET / HTTP/1.1\r\nhost:", "head_timeout"),
-    ] {
-        let told = timeout(LONG, raw(edge.address, start)).await.unwrap();
-        assert!(
-            told.contains(answer) && told.is_empty() == answer.is_empty(),
-            "{start}: {told}"
-        );
+    for start in ["", "PRI * HT"] {
+        let mut stream = TcpStream::connect(edge.address).await.unwrap();
+        // Its time has begun with the connection, and may be over by now.
+        let _ = stream.write_all(start.as_bytes()).await;
+        assert_eq!(last_words(&mut stream).await, "", "{start}");
     }
-    // After a first request, too.
-    let first = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
-    let mut stream = TcpStream::connect(edge.address).await.unwrap();
-    write(&mut stream, first).await;
-    read_head(&mut stream).await;
-    write(&mut stream, "GET").await;
-    let mut rest = String::new();
-    timeout(LONG, stream.read_to_string(&mut rest))
-        .await
-        .unwrap()
-        .unwrap();
 }
 
 #[tokio::test]

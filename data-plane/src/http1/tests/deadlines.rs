@@ -232,3 +232,57 @@ fn an_endpoint_that_does_not_answer_is_given_up() {
         assert!(endpoint.is_closed().await);
     });
 }
+
+/// A site whose rule gives these milliseconds to a request, and to an attempt at it.
+fn ruled(request_timeout_ms: u64, backend_request_timeout_ms: u64) -> Site {
+    let mut site = site(v1::Limits::default());
+    site.rule.request_timeout_ms = request_timeout_ms;
+    site.rule.backend_request_timeout_ms = backend_request_timeout_ms;
+    site
+}
+
+#[test]
+fn a_request_has_the_time_that_its_rule_gives_and_so_has_an_attempt() {
+    for (site, reason) in [
+        (ruled(5_000, 0), Reason::RequestTimeout),
+        (ruled(0, 5_000), Reason::ResponseTimeout),
+    ] {
+        run(async {
+            let mut served = Served::start(&site);
+            let mut endpoint = served.endpoint();
+            served.client.say(GET).await;
+            let began = Instant::now();
+            endpoint.hear().await;
+            let mut told = String::new();
+            while told.is_empty() {
+                tokio::time::sleep(TICK).await;
+                told = served.client.hear().await;
+            }
+            about(began.elapsed(), Duration::from_secs(5));
+            assert!(told.starts_with("HTTP/1.1 504 "), "{told}");
+            assert_eq!(served.failed(reason), 1);
+            assert!(endpoint.is_closed().await);
+        });
+    }
+}
+
+#[test]
+fn an_answer_that_goes_on_for_longer_than_its_rule_allows_is_cut() {
+    run(async {
+        let mut served = Served::start(&ruled(5_000, 0));
+        let mut endpoint = served.endpoint();
+        served.client.say(GET).await;
+        let began = Instant::now();
+        endpoint.hear().await;
+        endpoint
+            .say("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")
+            .await;
+        let (told, _) = served.client.hear_all().await;
+        about(began.elapsed(), Duration::from_secs(5));
+        assert!(
+            told.starts_with("HTTP/1.1 200 ") && told.ends_with("\r\n\r\nhalf"),
+            "{told}"
+        );
+        assert!(endpoint.is_closed().await);
+    });
+}
