@@ -208,13 +208,32 @@ const VALUES: [&str; 2] = ["data", "stringData"];
 
 /// Members that are null count as left out, as everywhere in Kubernetes.
 fn without_nulls(value: Value) -> Value {
+    // Hardly anything has any, and a tree is not made anew for nothing.
+    match has_nulls(&value) {
+        true => stripped(value),
+        false => value,
+    }
+}
+
+fn stripped(value: Value) -> Value {
     match value {
         Value::Object(members) => members
             .into_iter()
             .filter(|(_, member)| !member.is_null())
-            .map(|(name, member)| (name, without_nulls(member)))
+            .map(|(name, member)| (name, stripped(member)))
             .collect(),
-        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
+        Value::Array(items) => items.into_iter().map(stripped).collect(),
         other => other,
+    }
+}
+
+/// Whether a member of any object in it is null.
+fn has_nulls(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => members
+            .values()
+            .any(|member| member.is_null() || has_nulls(member)),
+        Value::Array(items) => items.iter().any(has_nulls),
+        _ => false,
     }
 }

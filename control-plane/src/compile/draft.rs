@@ -17,6 +17,7 @@ use super::check::{self, Doubt, Finding, Reason, Severity};
 use super::emit;
 use super::intent::Intent;
 use super::source;
+use super::spread;
 use super::world::Id;
 
 /// Most referrers that one message names.
@@ -162,30 +163,32 @@ impl<'a> Draft<'a> {
 
     /// What is touched, and what may have to be compiled or judged anew because of it.
     pub(super) fn affected(&self) -> BTreeSet<Id> {
+        // Where nothing was, all there is is touched.
+        if self.base.intents.is_empty() {
+            return self.touched.clone();
+        }
         affected(self.base, &self.next, &self.touched)
     }
 
     /// What is wrong or doubtful after the change. Of resources that are only affected, no more
     /// than the change brought about.
     pub(super) fn findings(&self, affected: &BTreeSet<Id>) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        for id in affected {
-            let Some(resource) = self.next.resource(id) else {
-                findings.extend(self.still_in_use(id));
-                continue;
-            };
-            let now = check::findings(&self.next, resource);
-            if self.touched.contains(id) {
-                findings.extend(now);
-            } else if !now.is_empty() {
-                // A resource that is missing now was deleted, which is said where it was.
-                let before = check::findings(self.base, resource);
-                let known =
-                    |finding: &Finding| finding.severity == Severity::Missing || before.contains(finding);
-                findings.extend(now.into_iter().filter(|finding| !known(finding)));
-            }
+        let affected: Vec<&Id> = affected.iter().collect();
+        let findings = spread::map(&affected, |id| self.findings_of(id));
+        findings.into_iter().flatten().collect()
+    }
+
+    fn findings_of(&self, id: &Id) -> Vec<Finding> {
+        let Some(resource) = self.next.resource(id) else {
+            return self.still_in_use(id).into_iter().collect();
+        };
+        let mut now = check::findings(&self.next, resource);
+        if !self.touched.contains(id) && !now.is_empty() {
+            // A resource that is missing now was deleted, which is said where it was.
+            let before = check::findings(self.base, resource);
+            now.retain(|finding| finding.severity != Severity::Missing && !before.contains(finding));
         }
-        findings
+        now
     }
 
     fn still_in_use(&self, id: &Id) -> Option<Finding> {
@@ -210,22 +213,24 @@ impl<'a> Draft<'a> {
 
     /// Compiles what is affected; the step from the old wire resources to the new ones.
     pub(super) fn compile(&mut self, affected: &BTreeSet<Id>) -> Difference {
+        let affected: Vec<&Id> = affected.iter().collect();
+        let compiled = spread::map(&affected, |id| match self.next.intents.get(*id) {
+            Some(intent) => emit::entries(&self.next, intent),
+            None => Vec::new(),
+        });
         let mut difference = Difference::default();
-        for id in affected {
-            let entries = match self.next.intents.get(id).cloned() {
-                Some(intent) => emit::entries(&self.next, &intent),
-                None => Vec::new(),
-            };
+        for (id, entries) in affected.into_iter().zip(compiled) {
             self.replace(id, entries, &mut difference);
         }
         difference
     }
 
     fn replace(&mut self, id: &Id, entries: Vec<Entry>, difference: &mut Difference) {
-        let keys: BTreeSet<&Key> = entries.iter().map(|entry| &entry.key).collect();
-        let old = self.next.emitted.get(id).map_or(&[][..], |keys| keys);
-        let gone = old.iter().filter(|key| !keys.contains(key));
-        difference.removals.extend(gone.cloned());
+        if let Some(old) = self.next.emitted.get(id) {
+            let keys: BTreeSet<&Key> = entries.iter().map(|entry| &entry.key).collect();
+            let gone = old.iter().filter(|key| !keys.contains(key));
+            difference.removals.extend(gone.cloned());
+        }
         match entries.is_empty() {
             true => self.next.emitted.remove(id),
             false => {

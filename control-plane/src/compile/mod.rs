@@ -22,6 +22,7 @@ mod orphans;
 mod reference;
 mod runtime;
 mod source;
+mod spread;
 mod survey;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -5,14 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::thread;
 
-use sluice_core::{Difference, ResourceSet, Snapshot, Step, Update};
+use sluice_core::{Changes, Difference, ResourceSet, Snapshot, Step, Update};
 use sluice_intent::{Kind, Labels, ResourceId};
 use sluice_model::{Class, CommitId, HistoryId, Key, Position, Revision, Violation};
 
 use super::World;
 use super::addressing::Addressing;
 use super::audience::{Audience, Moment, References, recount};
+use super::spread;
 use super::view_key::ViewKey;
 use super::world::in_words_of_intent;
 
@@ -319,6 +321,9 @@ fn step(moment: &Moment<'_>, view: &ViewKey, held: &ResourceSet, touched: &[(Aud
 
 /// The snapshot after `difference`, by the proxies' own code.
 fn moved(from: &Snapshot, revision: Revision, difference: &Difference) -> Result<Snapshot, Vec<Violation>> {
+    if from.resources().is_empty() {
+        return first(from, revision, difference);
+    }
     let resources = from.resources().apply(difference);
     let target = Position {
         revision,
@@ -331,6 +336,26 @@ fn moved(from: &Snapshot, revision: Revision, difference: &Difference) -> Result
         target,
         commit: CommitId::UNKNOWN,
         difference: difference.clone(),
+    })
+}
+
+/// The same where nothing was, which is how a control plane starts: all cores read a part of what comes, and then one
+/// builds from it while another makes the set of it. Each key comes once, as no two things that users write have the
+/// same.
+fn first(from: &Snapshot, revision: Revision, difference: &Difference) -> Result<Snapshot, Vec<Violation>> {
+    let (mut changes, mut violations) = (Changes::default(), Vec::new());
+    for part in spread::portions(&difference.upserts, Changes::read) {
+        match part {
+            Ok(part) => changes.append(part),
+            Err(found) => violations.extend(found),
+        }
+    }
+    if !violations.is_empty() {
+        return Err(violations);
+    }
+    thread::scope(|scope| {
+        let resources = scope.spawn(|| from.resources().apply(difference));
+        from.step_read(revision, changes, || spread::finished(resources))
     })
 }
 

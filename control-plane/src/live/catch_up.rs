@@ -86,10 +86,10 @@ impl Writer {
 
 /// Everything at the head of the store.
 pub(super) async fn load(store: &Store) -> Result<World, StoreError> {
-    let loaded = store.load().await?;
+    let loaded = store.load_as(|stored| restored(&stored)).await?;
     let Point { history, revision } = loaded.at;
     blocking(move || {
-        let changes = loaded.resources.iter().map(restored);
+        let changes = loaded.resources.into_iter().map(Ok);
         compile(&World::empty(history), changes, (revision, loaded.commit))
     })
     .await

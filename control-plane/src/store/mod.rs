@@ -26,6 +26,7 @@ mod join_token;
 mod key_file;
 mod leader;
 mod origin;
+mod pages;
 mod proxy_labels;
 mod receipt;
 mod record;

@@ -11,12 +11,12 @@ use sluice_model::{CommitId, Revision, Secret};
 
 use super::connection::Seen;
 use super::id::{NO_REVISION, Point};
+use super::pages::{Pages, Readers, all_pages};
 use super::revision::commit_of;
+use super::sealed::{self, Opened};
 use super::session::{Row, Session, stored};
-use super::{Store, StoreError, sealed};
+use super::{Store, StoreError};
 
-/// Rows per statement: each stays well inside the statement timeout.
-const PAGE: usize = 2_000;
 /// More changed resources than this are not listed one by one: the caller loads the state anew.
 const CATCH_UP: usize = 10_000;
 
@@ -61,15 +61,15 @@ pub struct StoredResource {
     pub secret: Option<Secret<Vec<u8>>>,
 }
 
-/// Everything at one revision, in the order of the keys.
+/// Everything at one revision, in the order of the keys: as it is stored, or as what was read of that.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Loaded {
+pub struct Loaded<T = StoredResource> {
     /// What the resources belong to.
     pub at: Point,
     /// Which commit the revision of `at` is.
     pub commit: CommitId,
     /// Ordered by key.
-    pub resources: Vec<StoredResource>,
+    pub resources: Vec<T>,
 }
 
 /// The way from an older point to the head.
@@ -97,13 +97,34 @@ pub struct Changes {
 impl Store {
     /// Everything at the head, read in one consistent transaction.
     pub async fn load(&self) -> Result<Loaded, StoreError> {
+        self.load_as(Ok).await
+    }
+
+    /// The same, as what `read` makes of each resource. Pages are read on threads of their own while those after them
+    /// are fetched, so that a large table takes as long as the slower of the two, or less.
+    ///
+    /// # Errors
+    /// When the store does not answer or is damaged, and the first error of `read`.
+    pub async fn load_as<T: Send + 'static>(
+        &self,
+        read: fn(StoredResource) -> Result<T, StoreError>,
+    ) -> Result<Loaded<T>, StoreError> {
         let (mut session, head) = self.connection.read().await?;
         let (at, commit) = (head.position, head.write.commit());
+        let mut opened = sealed::of_resources(&mut session, &self.keys, NO_REVISION).await?;
+        opened.tell_left_out();
         let filter = concat!("to_revision = ", open!(), " AND from_revision <= $4");
-        let mut resources = all_pages(&mut session, filter, at.revision).await?;
-        self.open_secrets(&mut session, NO_REVISION, &mut resources)
-            .await?;
+        let mut pages = Pages::new(filter, at.revision);
+        let (mut readers, mut is_damaged) = (Readers::default(), false);
+        while let Some(mut page) = pages.next(&mut session).await? {
+            is_damaged |= !self.fill_in(&mut opened, &mut page);
+            readers.begin(page, read).await?;
+        }
         session.rollback().await?;
+        if is_damaged {
+            return Err(StoreError::Corrupt);
+        }
+        let resources = readers.finish().await?;
         Ok(Loaded {
             at,
             commit,
@@ -183,6 +204,16 @@ impl Store {
         resources: &mut Vec<StoredResource>,
     ) -> Result<(), StoreError> {
         let mut opened = sealed::of_resources(session, &self.keys, base).await?;
+        opened.tell_left_out();
+        match self.fill_in(&mut opened, resources) {
+            true => Ok(()),
+            false => Err(StoreError::Corrupt),
+        }
+    }
+
+    /// Moves secret parts to the `resources` that they are of, which go if theirs is left out. Whether none is of
+    /// another revision than its resource; all that are are named in the log.
+    fn fill_in(&self, opened: &mut Opened, resources: &mut Vec<StoredResource>) -> bool {
         let mut is_damaged = false;
         resources.retain_mut(|resource| match opened.secrets.remove(&resource.key) {
             Some((revision, secret)) if revision == resource.revision => {
@@ -198,51 +229,12 @@ impl Store {
             }
             None => !opened.left_out.contains(&resource.key),
         });
-        for key in &opened.left_out {
-            tracing::warn!(resource = %key, "is left out until it is written anew");
-        }
-        if is_damaged {
-            Err(StoreError::Corrupt)
-        } else {
-            Ok(())
-        }
+        !is_damaged
     }
 }
 
-const COLUMNS: &str = "r.kind, r.namespace, r.name, r.creation_revision, r.from_revision, r.manifest";
-
-/// Keyset paging: each page starts after the last key of the one before. `filter` uses `$4`.
-async fn all_pages(
-    session: &mut Session,
-    filter: &str,
-    revision: Revision,
-) -> Result<Vec<StoredResource>, StoreError> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM resources r WHERE {filter} \
-         AND (r.kind, r.namespace, r.name) > ($1, $2, $3) \
-         ORDER BY r.kind, r.namespace, r.name LIMIT {PAGE}"
-    );
-    let mut resources: Vec<StoredResource> = Vec::new();
-    loop {
-        let (kind, namespace, name) = match resources.last() {
-            Some(last) => (&*last.key.kind, &*last.key.namespace, &*last.key.name),
-            None => ("", "", ""),
-        };
-        let page = sqlx::query(sqlx::AssertSqlSafe(sql.as_str()))
-            .bind(kind)
-            .bind(namespace)
-            .bind(name)
-            .bind(stored(revision.0));
-        let page = session.rows(page).await?;
-        let complete = page.len() < PAGE;
-        for row in &page {
-            resources.push(resource(row)?);
-        }
-        if complete {
-            return Ok(resources);
-        }
-    }
-}
+pub(super) const COLUMNS: &str =
+    "r.kind, r.namespace, r.name, r.creation_revision, r.from_revision, r.manifest";
 
 async fn changes(session: &mut Session, base: Revision, head: &Seen) -> Result<CatchUp, StoreError> {
     let upserts = format!(
@@ -319,7 +311,7 @@ async fn changed(
     rows.iter().map(resource).collect()
 }
 
-fn resource(row: &Row) -> Result<StoredResource, StoreError> {
+pub(super) fn resource(row: &Row) -> Result<StoredResource, StoreError> {
     Ok(StoredResource {
         key: ResourceKey {
             kind: row.text(0)?,

@@ -145,6 +145,15 @@ pub(super) struct Opened {
     pub(super) left_out: BTreeSet<ResourceKey>,
 }
 
+impl Opened {
+    /// Warns of each that is left out.
+    pub(super) fn tell_left_out(&self) {
+        for key in &self.left_out {
+            tracing::warn!(resource = %key, "is left out until it is written anew");
+        }
+    }
+}
+
 /// The secret parts of resources that are newer than `base`, opened. Those that are damaged are all named in the
 /// log before it fails.
 pub(super) async fn of_resources(

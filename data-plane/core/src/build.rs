@@ -16,9 +16,9 @@ use crate::{
     resources::{Difference, Entry},
 };
 
-/// Everything an update brings, by kind.
+/// Resources that were read, by kind, and keys that go: everything an update brings.
 #[derive(Default)]
-struct Changes {
+pub struct Changes {
     credentials: Vec<Credential>,
     listeners: Vec<Listener>,
     backends: Vec<Backend>,
@@ -30,9 +30,8 @@ struct Changes {
     removed: Vec<Key>,
 }
 
-/// The snapshot after `difference`; its position and resources are still those of `old`.
-pub(crate) fn build(old: &Snapshot, difference: &Difference) -> Result<Snapshot, Vec<Violation>> {
-    let changes = Changes::read(difference)?;
+/// The snapshot after `changes`; its position and resources are still those of `old`.
+pub(crate) fn build(old: &Snapshot, changes: Changes) -> Result<Snapshot, Vec<Violation>> {
     let mut build = Build {
         next: old.clone(),
         violations: Vec::new(),
@@ -45,13 +44,22 @@ pub(crate) fn build(old: &Snapshot, difference: &Difference) -> Result<Snapshot,
 }
 
 impl Changes {
-    fn read(difference: &Difference) -> Result<Self, Vec<Violation>> {
-        let mut changes = Self {
+    pub(crate) fn of(difference: &Difference) -> Result<Self, Vec<Violation>> {
+        let changes = Self::read(&difference.upserts)?;
+        Ok(Self {
             removed: difference.removals.clone(),
-            ..Self::default()
-        };
+            ..changes
+        })
+    }
+
+    /// Reads what is new or different.
+    ///
+    /// # Errors
+    /// Every violation of a resource alone.
+    pub fn read(upserts: &[Entry]) -> Result<Self, Vec<Violation>> {
+        let mut changes = Self::default();
         let mut violations = Vec::new();
-        for Entry { key, body, .. } in &difference.upserts {
+        for Entry { key, body, .. } in upserts {
             match Resource::decode(key, body) {
                 Ok(Resource::Certificate(one)) => changes.credentials.push(Credential::Certificate(one)),
                 Ok(Resource::Trust(one)) => changes.credentials.push(Credential::Trust(one)),
@@ -70,6 +78,19 @@ impl Changes {
             true => Ok(changes),
             false => Err(violations),
         }
+    }
+
+    /// Adds what was read of the entries that come after these.
+    pub fn append(&mut self, mut later: Self) {
+        self.credentials.append(&mut later.credentials);
+        self.listeners.append(&mut later.listeners);
+        self.backends.append(&mut later.backends);
+        self.endpoints.append(&mut later.endpoints);
+        self.splits.append(&mut later.splits);
+        self.experiments.append(&mut later.experiments);
+        self.routes.append(&mut later.routes);
+        self.rules.append(&mut later.rules);
+        self.removed.append(&mut later.removed);
     }
 
     fn removed(&self, kind: Kind) -> impl Iterator<Item = &Key> {

@@ -44,6 +44,7 @@ mod update;
 
 pub use backend::{BackendState, EndpointState};
 pub use backoff::Backoff;
+pub use build::Changes;
 pub use candidate::CompiledRule;
 pub use choose::{Choice, Extras, Pick, Weights};
 pub use diff::replay::{is_credential, sample_key_id, sampled_value};

@@ -8,7 +8,8 @@ use sluice_model::{
 };
 
 use crate::{
-    BackendState, CompiledRule, Matched, RequestView, Target, Update, build,
+    BackendState, CompiledRule, Matched, RequestView, Target, Update,
+    build::{self, Changes},
     carry::Uids,
     credentials::Credentials,
     registry::{Idx, Registry},
@@ -100,6 +101,27 @@ impl Snapshot {
         self.succeeded(self.history, target, resources, difference)
     }
 
+    /// [`Snapshot::step`] over what was read already, to resources that are asked for once it is built: who has
+    /// another thread makes them meanwhile.
+    ///
+    /// # Errors
+    /// Every violation of resources together.
+    pub fn step_read(
+        &self,
+        revision: Revision,
+        changes: Changes,
+        resources: impl FnOnce() -> ResourceSet,
+    ) -> Result<Self, Vec<Violation>> {
+        let built = build::build(self, changes);
+        let resources = resources();
+        let target = Position {
+            revision,
+            config: resources.digest(Class::Config),
+            runtime: resources.digest(Class::Runtime),
+        };
+        Ok(built?.placed(self.history, target, resources))
+    }
+
     fn succeeded(
         &self,
         history: HistoryId,
@@ -107,12 +129,18 @@ impl Snapshot {
         resources: ResourceSet,
         difference: &Difference,
     ) -> Result<Self, Vec<Violation>> {
-        let mut next = build::build(self, difference)?;
-        next.history = history;
-        next.position = target;
-        next.commit = CommitId::UNKNOWN;
-        next.resources = resources;
-        Ok(next)
+        let next = build::build(self, Changes::of(difference)?)?;
+        Ok(next.placed(history, target, resources))
+    }
+
+    fn placed(self, history: HistoryId, target: Position, resources: ResourceSet) -> Self {
+        Self {
+            history,
+            position: target,
+            commit: CommitId::UNKNOWN,
+            resources,
+            ..self
+        }
     }
 
     /// The history its position belongs to.

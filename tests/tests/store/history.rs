@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use sluice_control::store::{
-    CatchUp, Change, HistoryId, KeyRing, Point, ResourceKey, Revision, Store, StoredResource,
+    CatchUp, Change, HistoryId, KeyRing, Point, ResourceKey, Revision, Store, StoreError, StoredResource,
 };
 
 use crate::database::{Database, key, set, upsert, write};
@@ -192,6 +192,19 @@ async fn thousands_of_resources_in_one_write_read_back_in_order(database: Databa
         .collect();
     expected.sort_by(|a, b| a.key.cmp(&b.key));
     assert_eq!(store.load().await.unwrap().resources, expected);
+    // Read beside the store, they keep their order; what one of them refuses is not lost among the others.
+    let names = store.load_as(|stored| Ok(stored.key.name)).await.unwrap();
+    assert!(
+        names
+            .resources
+            .iter()
+            .eq(expected.iter().map(|stored| &stored.key.name))
+    );
+    let refusing = store.load_as(|stored| match stored.key.name.ends_with("02000") {
+        true => Err(StoreError::Corrupt),
+        false => Ok(()),
+    });
+    assert_eq!(refusing.await, Err(StoreError::Corrupt));
 }
 
 async fn a_commit_is_told_to_its_own_process(database: Database) {
