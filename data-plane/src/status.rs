@@ -39,7 +39,8 @@ pub struct BoundListener {
 pub struct ControlLink {
     /// The address it was reached at.
     pub address: String,
-    /// Counts streams: while it stays the same the control plane was told all that was reported.
+    /// Goes up with every stream, and when the control plane asks for all endpoints again: while it stays the
+    /// same the control plane was told all that was reported.
     pub telling: u64,
     /// How often it wants reports.
     pub report_interval: Duration,

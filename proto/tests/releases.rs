@@ -188,6 +188,10 @@ fn fields_since_0_1_0_keep_their_numbers_and_types() {
         ..v1::Hello::default()
     };
     pinned(&hello, &[0x55, 1, 2, 3, 4]);
+    let recount = v1::ControlMessage {
+        body: Some(control_message::Body::Recount(v1::Recount {})),
+    };
+    pinned(&recount, &[0x2a, 0]);
     let welcome = v1::Welcome {
         bundle: Some(v1::Bundle::default()),
         reconnect_spread_ms: 3,

@@ -15,12 +15,22 @@ const MAX_ENDPOINTS: usize = 10_000;
 const ENTRY: usize = 160;
 
 /// What a proxy said of its endpoints on the stream that it has now. The bytes are those of `share`: an
-/// endpoint that finds no room is refused until the proxy has other news of it.
+/// endpoint that finds no room is refused until the proxy has other news of it, or is asked again.
 #[derive(Debug)]
 pub(super) struct Ailing {
     entries: BTreeMap<(Box<str>, SocketAddr), Fares>,
     share: Share,
     refused: u64,
+    lacking: Option<Lacking>,
+}
+
+/// What found no room since the proxy was asked last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lacking {
+    /// Bytes that the smallest endpoint of these takes.
+    pub(super) least: usize,
+    /// Bytes that all take at most: of some there was news several times.
+    pub(super) all: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +46,7 @@ impl Ailing {
             entries: BTreeMap::new(),
             share: room.share(),
             refused: 0,
+            lacking: None,
         }
     }
 
@@ -59,6 +70,22 @@ impl Ailing {
         self.entries.clear();
         self.share.give_back(usize::MAX);
         self.refused = 0;
+        self.lacking = None;
+    }
+
+    /// What there was no room for.
+    pub(super) fn lacking(&self) -> Option<Lacking> {
+        self.lacking
+    }
+
+    /// The proxy is asked to tell all of it again.
+    pub(super) fn ask(&mut self) {
+        self.lacking = None;
+    }
+
+    /// Bytes that are kept.
+    pub(super) fn taken(&self) -> usize {
+        self.share.bytes()
     }
 
     fn put(&mut self, health: &v1::EndpointHealth) {
@@ -78,7 +105,16 @@ impl Ailing {
             return;
         }
         let fits = self.entries.len() < MAX_ENDPOINTS && health.backend.len() <= MAX_NAME;
-        if !fits || !self.share.take(bytes(&health.backend)) {
+        if !fits {
+            return self.refuse();
+        }
+        let bytes = bytes(&health.backend);
+        if !self.share.take(bytes) {
+            let Lacking { least, all } = self.lacking.unwrap_or(Lacking { least: bytes, all: 0 });
+            self.lacking = Some(Lacking {
+                least: least.min(bytes),
+                all: all.saturating_add(bytes),
+            });
             return self.refuse();
         }
         self.entries

@@ -1,12 +1,14 @@
 //! What is known of one proxy.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_intent::Labels;
 use sluice_model::{HistoryId, Position, Revision};
 use sluice_proto::v1;
 use sluice_tls::ProxyPeer;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +36,7 @@ pub(super) struct Member {
     pub(super) instance: Vec<u8>,
     pub(super) stream: StreamId,
     pub(super) displace: CancellationToken,
+    pub(super) recount: Arc<Notify>,
     /// What its labels give it.
     pub(super) view: ViewKey,
     /// Who it is for certain.
@@ -73,6 +76,7 @@ impl Member {
             instance: hello.instance.clone(),
             stream: joining.stream,
             displace: joining.displace,
+            recount: joining.recount,
             peer: joining.peer,
             view: joining.view,
             claim: 1,

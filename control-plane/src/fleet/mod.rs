@@ -31,6 +31,7 @@ mod patience;
 mod peers;
 mod progress;
 mod receipt;
+mod recounts;
 mod refusal;
 mod registry;
 mod room;

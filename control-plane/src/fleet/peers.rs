@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message as _;
@@ -126,6 +127,7 @@ impl Peer {
                 view: ViewKey::default(),
                 peer: peer(&hello.proxy_id, &registered.key),
                 displace: CancellationToken::new(),
+                recount: Arc::default(),
             };
             let mut member = Member::new(&hello, joining, since, now);
             member.claim = registered.claim;

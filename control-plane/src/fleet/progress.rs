@@ -125,6 +125,9 @@ impl Fleet {
         known.traffic.add(&report.traffic);
         if let Some((_, member)) = known.find(stream) {
             member.telemetry.fold(report);
+            if member.telemetry.endpoints.lacking().is_some() {
+                known.recounts.add(stream);
+            }
         }
         let fleet = known.members.len();
         drop(known);

@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sluice_model::{CommitId, HistoryId, Position};
 use sluice_proto::v1;
 use sluice_tls::ProxyPeer;
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +23,7 @@ use super::member::{self, LEASE, Member};
 use super::metrics::Traffic;
 use super::parts::Unsaid;
 use super::peers::Peers;
+use super::recounts::Recounts;
 use super::refusal::{Lexicon, Refused};
 use super::samples::{Samples, asked_kinds};
 use super::telemetry::{Rooms, Telemetry};
@@ -41,7 +42,7 @@ const RECONNECTS_PER_MS: usize = 4;
 const JUST: Duration = Duration::from_secs(3);
 
 /// One stream of this process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct StreamId(u64);
 
 impl StreamId {
@@ -78,6 +79,8 @@ pub(super) struct Joining {
     pub(super) peer: Peer,
     /// Ends the stream.
     pub(super) displace: CancellationToken,
+    /// Has the proxy asked for all of its endpoints.
+    pub(super) recount: Arc<Notify>,
 }
 
 /// Why a proxy is not let in.
@@ -125,6 +128,8 @@ pub(super) struct Known {
     pub(super) traffic: Traffic,
     /// What their reports may take.
     pub(super) rooms: Rooms,
+    /// Those of whose endpoints some found no room.
+    pub(super) recounts: Recounts,
 }
 
 impl Fleet {
@@ -147,6 +152,7 @@ impl Fleet {
                 claims: Claims::default(),
                 traffic: Traffic::default(),
                 rooms: Rooms::default(),
+                recounts: Recounts::default(),
             }),
             changed,
             views: watch::Sender::default(),
@@ -296,6 +302,7 @@ impl Fleet {
             known.unsaid.standing();
         }
         known.streams.remove(&stream);
+        known.recounts.remove(stream);
         drop(known);
         self.announce();
     }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use tokio::sync::Notify;
+
 /// A number of bytes that is shared out. Clones are the same room.
 #[derive(Clone, Debug)]
 pub(super) struct Room(Arc<Inner>);
@@ -12,6 +14,7 @@ struct Inner {
     limit: usize,
     taken: AtomicUsize,
     refused: AtomicU64,
+    freed: Notify,
 }
 
 /// What one proxy has of a room; dropping it gives it back.
@@ -28,6 +31,7 @@ impl Room {
             limit,
             taken: AtomicUsize::new(0),
             refused: AtomicU64::new(0),
+            freed: Notify::new(),
         }))
     }
 
@@ -42,6 +46,16 @@ impl Room {
     /// Bytes that are taken.
     pub(super) fn taken(&self) -> usize {
         self.0.taken.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that are not taken.
+    pub(super) fn free(&self) -> usize {
+        self.0.limit.saturating_sub(self.taken())
+    }
+
+    /// Waits until something is given back; what was since the last wait counts. For one who waits.
+    pub(super) async fn freed(&self) {
+        self.0.freed.notified().await;
     }
 
     /// Entries that were not kept so far, for want of room or for other reasons.
@@ -69,6 +83,14 @@ impl Share {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
         self.room.0.taken.fetch_sub(bytes, Ordering::Relaxed);
+        if bytes > 0 {
+            self.room.0.freed.notify_one();
+        }
+    }
+
+    /// Bytes that it has.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Counts an entry that is not kept.

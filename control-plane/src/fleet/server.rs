@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use tonic::transport::Server;
 
 use super::guard::guard;
+use super::recounts::recount;
 use super::registry::Fleet;
 use super::service::FleetService;
 use super::stream::Ends;
@@ -73,6 +74,8 @@ impl FleetServer {
         let shutdown = ends.shutdown.clone();
         let guarding = guard(Arc::clone(&fleet), trust.clone());
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(guarding));
+        let recounting = recount(Arc::clone(&fleet));
+        tasks.spawn(shutdown.clone().run_until_cancelled_owned(recounting));
         let enrolment = EnrolmentService::server(trust.clone());
         let incoming = trust::incoming(listener, address, trust.clone(), &tasks, shutdown.clone());
         let streams = FleetService::new(fleet, &live, trust, max_streams, tasks.clone(), ends);

@@ -1,10 +1,12 @@
 //! What tests of the fleet stand on: what is published, a clock, and proxies that join, accept and refuse.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_core::position_to_wire;
 use sluice_model::{CommitId, HistoryId, Position, Revision};
 use sluice_proto::v1;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +32,7 @@ pub(super) struct Stage {
 pub(super) struct Joined {
     pub(super) stream: StreamId,
     pub(super) displaced: CancellationToken,
+    pub(super) recount: Arc<Notify>,
     pub(super) admitted: Admitted,
 }
 
@@ -64,6 +67,7 @@ pub(super) fn joining(stream: StreamId, holds: Option<(HistoryId, Position)>) ->
         view: ViewKey::default(),
         peer: Peer::Local,
         displace: CancellationToken::new(),
+        recount: Arc::default(),
     }
 }
 
@@ -137,10 +141,12 @@ impl Stage {
         let holds = holds.map(|revision| (HISTORY, self.position(revision)));
         let joining = joining(fleet.next_stream(), holds);
         let (stream, displaced) = (joining.stream, joining.displace.clone());
+        let recount = Arc::clone(&joining.recount);
         let admitted = fleet.join(&hello, joining, &self.published, self.now)?;
         Ok(Joined {
             stream,
             displaced,
+            recount,
             admitted,
         })
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use sluice_model::{HistoryId, Position};
 use sluice_proto::v1::{self, control_message::Body, proxy_message};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
@@ -60,6 +60,8 @@ pub(super) struct Stream {
     id: StreamId,
     /// Cancelled when another process takes over the proxy's id, or it is forgotten or revoked.
     displaced: CancellationToken,
+    /// There is room for what the proxy told of its endpoints, and was not before.
+    recount: Arc<Notify>,
     /// How its proxy reads updates.
     form: Form,
 }
@@ -98,6 +100,7 @@ impl Stream {
             outbound,
             id,
             displaced,
+            recount: Arc::default(),
             form: Form::Whole,
         }
     }
@@ -162,6 +165,13 @@ impl Stream {
                 },
                 Ok(()) = self.standing.changed(), if self.told.is_some() => {
                     match cut.run_until_cancelled(self.tell()).await {
+                        Some(Ok(())) | None => continue,
+                        Some(Err(Ended)) => break,
+                    }
+                }
+                () = self.recount.notified() => {
+                    let ask = self.send(message(Body::Recount(v1::Recount {})));
+                    match cut.run_until_cancelled(ask).await {
                         Some(Ok(())) | None => continue,
                         Some(Err(Ended)) => break,
                     }
@@ -272,6 +282,7 @@ impl Stream {
             view,
             peer: self.line.peer.clone(),
             displace: self.displaced.clone(),
+            recount: Arc::clone(&self.recount),
         };
         let fleet = &self.common.fleet;
         let joined = fleet.join(hello, stream, &published, Instant::now());

@@ -72,6 +72,8 @@ pub(super) enum Action {
     Build(Box<v1::Update>),
     /// Trust these from now on; without any, nothing is signed on this stream.
     Trust(Option<v1::Bundle>),
+    /// Tell of all endpoints again.
+    Recount,
     /// The control plane has said welcome, and wants reports that often, with values in samples hashed so.
     Welcomed {
         report_interval: Duration,
@@ -219,6 +221,7 @@ impl Machine {
                 ]
             }
             (control_message::Body::Bundle(bundle), State::Talking) => vec![Action::Trust(Some(bundle))],
+            (control_message::Body::Recount(_), State::Talking) => vec![Action::Recount],
             (control_message::Body::Update(update), State::Talking) if !self.building => {
                 self.building = true;
                 vec![Action::Build(Box::new(update))]

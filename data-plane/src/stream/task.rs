@@ -141,6 +141,14 @@ impl Task {
                 self.trust(bundle, &channels.credentials).await;
                 channels.signers.send_replace(self.verifiers.clone());
             }
+            Action::Recount => {
+                self.telling += 1;
+                channels.status.send_modify(|status| {
+                    if let Some(link) = &mut status.control {
+                        link.telling = self.telling;
+                    }
+                });
+            }
             Action::Welcomed {
                 report_interval,
                 sample_key,
@@ -265,6 +273,11 @@ mod tests {
             task.handle(Event::Received(body), &channels).await;
         }
         assert!(orders.recv().await.is_some() && seen.borrow().control.is_some());
+        let telling = || seen.borrow().control.as_ref().map(|link| link.telling);
+        assert_eq!(telling(), Some(1));
+        let recount = control_message::Body::Recount(v1::Recount {});
+        task.handle(Event::Received(recount), &channels).await;
+        assert_eq!(telling(), Some(2), "all is told again");
 
         task.link = deaf();
         task.handle(Event::Built(applied()), &channels).await;

@@ -200,7 +200,9 @@ impl Member {
                     signers = Some(verifiers(&bundle)?);
                     continue;
                 }
-                control_message::Body::Welcome(_) | control_message::Body::Drain(_) => continue,
+                control_message::Body::Welcome(_)
+                | control_message::Body::Drain(_)
+                | control_message::Body::Recount(_) => continue,
             };
             let (history, target) = (wire.history.clone(), wire.target.clone());
             let verified = signers.as_ref().map_or(Ok(()), |signers| verify(&wire, signers));

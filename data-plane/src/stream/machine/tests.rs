@@ -208,6 +208,20 @@ fn a_control_plane_that_drains_is_left_at_once_for_the_next() {
 }
 
 #[test]
+fn all_endpoints_are_told_of_again_when_that_is_asked_for() {
+    let mut script = Script::new(None);
+    script.talk();
+    let recount = || Event::Received(control_message::Body::Recount(v1::Recount {}));
+    assert_eq!(script.on(recount()), [Action::Recount]);
+    // Also while an update is being built.
+    assert!(matches!(
+        script.on(Event::Received(update()))[..],
+        [Action::Build(_)]
+    ));
+    assert_eq!(script.on(recount()), [Action::Recount]);
+}
+
+#[test]
 fn the_only_control_plane_is_used_to_its_end() {
     let mut script = Script::new(None);
     script.machine.addresses = 1;

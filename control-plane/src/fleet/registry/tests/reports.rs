@@ -1,23 +1,48 @@
 //! What proxies report, and when it is given up.
 
+use futures_util::FutureExt as _;
 use sluice_proto::v1::endpoint_health::State;
 
+use tokio::time::timeout;
+
+use super::super::super::recounts::recount;
 use super::*;
 
+/// Some endpoints of this backend are ejected, and those are all that are not plain.
+fn ejected(backend: &str, count: u16) -> v1::Report {
+    let health = |port| v1::EndpointHealth {
+        backend: backend.into(),
+        address: format!("10.0.0.1:{port}"),
+        state: State::Ejected.into(),
+        failures: 5,
+    };
+    v1::Report {
+        endpoints: (0..count).map(health).collect(),
+        whole: true,
+        ..v1::Report::default()
+    }
+}
+
+/// Whether the proxy is asked now; once.
+fn is_asked(proxy: &Joined) -> bool {
+    proxy.recount.notified().now_or_never().is_some()
+}
+
 impl Site {
+    /// One whose proxies have room for what is not plain of this report, in the words of one proxy.
+    fn with_room_for(report: v1::Report) -> Self {
+        let site = Self::start();
+        let proxy = site.join("a", 1, None).unwrap();
+        site.fleet.reported(proxy.stream, report);
+        let needed = site.fleet.lock().rooms.endpoints.taken();
+        let narrow = Self::start();
+        narrow.fleet.lock().rooms = Rooms::of(needed, 0);
+        narrow
+    }
+
     /// The proxy has ejected `count` endpoints.
     fn report(&self, proxy: &Joined, count: u16) {
-        let health = |port| v1::EndpointHealth {
-            backend: "backend/a/b".into(),
-            address: format!("10.0.0.1:{port}"),
-            state: State::Ejected.into(),
-            failures: 5,
-        };
-        let report = v1::Report {
-            endpoints: (0..count).map(health).collect(),
-            ..v1::Report::default()
-        };
-        self.fleet.reported(proxy.stream, report);
+        self.fleet.reported(proxy.stream, ejected("backend/a/b", count));
     }
 
     /// Endpoints that are kept of all proxies, which is also what takes room.
@@ -112,4 +137,85 @@ fn a_proxy_of_which_not_all_is_kept_carries_a_warning() {
         warnings[0].starts_with("10000 entries of its reports"),
         "{warnings:?}"
     );
+}
+
+#[test]
+fn what_found_no_room_is_asked_for_again_when_there_is_some() {
+    let site = Site::with_room_for(ejected("backend/a/b", 3));
+    let [one, other] = ["a", "b"].map(|id| site.join(id, 1, None).unwrap());
+    site.report(&one, 2);
+    site.report(&other, 3);
+    assert_eq!((site.listed("a"), site.listed("b")), (2, 1));
+    assert!(
+        !site.fleet.ask_again() && !is_asked(&other),
+        "there is no room yet"
+    );
+
+    let mut news = ejected("backend/a/b", 1);
+    news.plain = std::mem::take(&mut news.endpoints)
+        .into_iter()
+        .map(|health| v1::EndpointName {
+            backend: health.backend,
+            address: health.address,
+        })
+        .collect();
+    news.whole = false;
+    site.fleet.reported(one.stream, news);
+    assert!(!site.fleet.ask_again() && is_asked(&other) && !is_asked(&one));
+    assert!(!site.fleet.ask_again() && !is_asked(&other), "once");
+    site.report(&other, 3);
+    assert_eq!((site.listed("a"), site.listed("b")), (1, 2));
+
+    site.fleet.left(one.stream);
+    assert!(!site.fleet.ask_again() && is_asked(&other));
+    site.report(&other, 3);
+    assert_eq!(site.listed("b"), 3);
+    assert!(!site.fleet.ask_again() && !is_asked(&other), "it lacks nothing");
+}
+
+#[test]
+fn those_that_lack_much_are_asked_one_after_another() {
+    let name = "n".repeat(1_000);
+    let site = Site::with_room_for(ejected(&name, 6_000));
+    let proxies = ["a", "b", "c", "d"].map(|id| site.join(id, 1, None).unwrap());
+    site.fleet.reported(proxies[0].stream, ejected(&name, 6_000));
+    let others = &proxies[1..];
+    for proxy in others {
+        site.fleet.reported(proxy.stream, ejected(&name, 2_000));
+    }
+    site.fleet.left(proxies[0].stream);
+    let asked = || others.iter().map(is_asked).collect::<Vec<_>>();
+    assert!(site.fleet.ask_again());
+    assert_eq!(asked(), [true, false, false]);
+    assert!(site.fleet.ask_again());
+    assert_eq!(asked(), [false, true, false]);
+    assert!(!site.fleet.ask_again());
+    assert_eq!(asked(), [false, false, true]);
+    // Whoever goes is not asked.
+    site.fleet.reported(others[0].stream, ejected(&name, 6_000));
+    site.fleet.reported(others[1].stream, ejected(&name, 2_000));
+    site.fleet.disconnected(others[1].stream, site.stage.now);
+    site.fleet.left(others[0].stream);
+    assert!(!site.fleet.ask_again());
+    assert_eq!(asked(), [false, false, false]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn room_that_is_given_back_is_noticed() {
+    let site = Site::with_room_for(ejected("backend/a/b", 1));
+    let [one, other] = ["a", "b"].map(|id| site.join(id, 1, None).unwrap());
+    site.report(&one, 1);
+    site.report(&other, 1);
+    let fleet = Arc::new(site.fleet);
+    let noticing = recount(Arc::clone(&fleet));
+    let asking = async {
+        // There is nothing to notice, for as long as nothing is given back.
+        assert!(timeout(LEASE, other.recount.notified()).await.is_err());
+        fleet.left(one.stream);
+        timeout(LEASE, other.recount.notified()).await
+    };
+    tokio::select! {
+        () = noticing => panic!("it never ends"),
+        asked = asking => assert!(asked.is_ok()),
+    }
 }
