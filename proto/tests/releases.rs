@@ -180,14 +180,16 @@ fn fields_since_0_1_0_keep_their_numbers_and_types() {
     let update = v1::Update {
         signing_key: vec![5],
         commit: 0x0403_0201,
+        commit_seal: 0x0403_0202,
         ..v1::Update::default()
     };
-    pinned(&update, &[0x3a, 1, 5, 0x45, 1, 2, 3, 4]);
+    pinned(&update, &[0x3a, 1, 5, 0x45, 1, 2, 3, 4, 0x4d, 2, 2, 3, 4]);
     let hello = v1::Hello {
         commit: 0x0403_0201,
+        commit_seal: 0x0403_0202,
         ..v1::Hello::default()
     };
-    pinned(&hello, &[0x55, 1, 2, 3, 4]);
+    pinned(&hello, &[0x55, 1, 2, 3, 4, 0x5d, 2, 2, 3, 4]);
     let recount = v1::ControlMessage {
         body: Some(control_message::Body::Recount(v1::Recount {})),
     };

@@ -9,7 +9,7 @@ use std::thread;
 
 use sluice_core::{Changes, Difference, ResourceSet, Snapshot, Step, Update};
 use sluice_intent::{Kind, Labels, ResourceId};
-use sluice_model::{Class, CommitId, HistoryId, Key, Position, Revision, Violation};
+use sluice_model::{Class, CommitId, CommitSeal, HistoryId, Key, Position, Revision, Violation};
 
 use super::World;
 use super::addressing::Addressing;
@@ -335,6 +335,7 @@ fn moved(from: &Snapshot, revision: Revision, difference: &Difference) -> Result
         base: Some(from.position()),
         target,
         commit: CommitId::UNKNOWN,
+        commit_seal: CommitSeal::NONE,
         difference: difference.clone(),
     })
 }

@@ -35,13 +35,15 @@ pub(super) struct Claim {
 }
 
 impl Claims {
-    /// Takes note of what `proxy` holds, of that commit, if the store should be asked about it.
+    /// Takes note of what `proxy` holds, of that commit, if the store should be asked about it. Of what is not
+    /// known here it `is_told` what a control plane has said; without that it is a proxy's word and nothing else.
     pub(super) fn note(
         &mut self,
         proxy: &str,
         (history, position): (HistoryId, Position),
         commit: CommitId,
         published: &Published,
+        is_told: impl FnOnce() -> bool,
     ) {
         if history != published.version.history {
             return;
@@ -49,6 +51,13 @@ impl Claims {
         self.begin(history);
         let what = (position.revision, commit);
         if is_known(what, published) || self.found.contains(&what) || self.open.contains_key(&what) {
+            return;
+        }
+        if !is_told() {
+            let revision = position.revision;
+            if revision > published.revision() {
+                tracing::warn!(proxy, %revision, "is ahead, and does not show that it was told so: no witness");
+            }
             return;
         }
         self.open.insert(what, proxy.to_owned());
@@ -160,7 +169,7 @@ mod tests {
             (6, 66),
             (5, 56),
         ] {
-            claims.note("edge-1", at(revision), CommitId(commit), &published);
+            claims.note("edge-1", at(revision), CommitId(commit), &published, || true);
         }
         let (_, elsewhere) = at(9);
         claims.note(
@@ -168,6 +177,7 @@ mod tests {
             (HistoryId([4; 16]), elsewhere),
             CommitId(99),
             &published,
+            || true,
         );
         assert_eq!(taken(&mut claims), [(6, 66), (6, 0), (5, 56), (4, 44)]);
     }
@@ -175,19 +185,30 @@ mod tests {
     #[test]
     fn what_was_found_is_not_asked_again_and_what_was_not_answered_is() {
         let (mut claims, here) = (Claims::default(), published(5, 55));
-        claims.note("edge-1", at(4), CommitId(44), &here);
+        claims.note("edge-1", at(4), CommitId(44), &here, || true);
         let claim = claims.take().unwrap();
         claims.put_back(claim.clone());
         assert_eq!(claims.take(), Some(claim.clone()));
         claims.found(&claim);
-        claims.note("edge-2", at(4), CommitId(44), &here);
+        claims.note("edge-2", at(4), CommitId(44), &here, || true);
         assert_eq!(claims.take(), None);
         // Another history: nothing is known of it.
         let fresh = HistoryId([9; 16]);
         let other = Published::first(World::empty(fresh), Instant::now());
-        claims.note("edge-2", (fresh, at(4).1), CommitId(44), &other);
+        claims.note("edge-2", (fresh, at(4).1), CommitId(44), &other, || true);
         claims.put_back(claim.clone());
         claims.found(&claim);
+        assert_eq!(taken(&mut claims), [(4, 44)]);
+    }
+
+    #[test]
+    fn what_no_control_plane_has_told_of_is_not_asked_about() {
+        let (mut claims, here) = (Claims::default(), published(5, 55));
+        claims.note("liar", at(4), CommitId(44), &here, || false);
+        assert_eq!(taken(&mut claims), []);
+        // Whoever shows it is believed, and what is known here need not be shown.
+        claims.note("edge-1", at(4), CommitId(44), &here, || true);
+        claims.note("edge-1", at(5), CommitId(55), &here, || panic!("it is known"));
         assert_eq!(taken(&mut claims), [(4, 44)]);
     }
 
@@ -196,7 +217,7 @@ mod tests {
         let (mut claims, published) = (Claims::default(), published(5, 55));
         let newest = 2 * MAX_OPEN as u64;
         for revision in (6..=newest).rev() {
-            claims.note("edge-1", at(revision), CommitId(9), &published);
+            claims.note("edge-1", at(revision), CommitId(9), &published, || true);
         }
         let taken = taken(&mut claims);
         assert_eq!(
@@ -205,7 +226,7 @@ mod tests {
             "what came last is kept"
         );
         for commit in 1..=2 * MAX_FOUND as u32 {
-            claims.note("edge-1", at(4), CommitId(commit), &published);
+            claims.note("edge-1", at(4), CommitId(commit), &published, || true);
             let claim = claims.take().unwrap();
             claims.found(&claim);
         }

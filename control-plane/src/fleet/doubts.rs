@@ -85,7 +85,7 @@ mod tests {
         let mut known = fleet.lock();
         known
             .claims
-            .note("edge-1", (history, position), CommitId(7), &published);
+            .note("edge-1", (history, position), CommitId(7), &published, || true);
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ use sluice_proto::{ABRIDGED_UPDATES, WIRE_VERSION, v1};
 use sluice_tls::{Signer, SigningKeyId};
 
 use crate::live::Version;
+use crate::trust::seal;
 
 /// Updates that are kept.
 const MAX_ENTRIES: usize = 256;
@@ -104,7 +105,11 @@ fn encode(base: Option<&Version>, target: &Version, signer: Option<&Signer>, for
         ),
         None => Update::full(target.history, target.position, &target.resources),
     };
-    let mut update = update.committed(target.commit).to_wire();
+    let what = (target.position.revision, target.commit);
+    let shown = signer.map(|signer| seal(signer, target.history, what));
+    let mut update = update
+        .committed(target.commit, shown.unwrap_or_default())
+        .to_wire();
     if let Some(signer) = signer {
         update.signature = signer.sign(&statement(target.history, target.position));
         update.signing_key = signer.id().0.to_vec();

@@ -128,6 +128,7 @@ impl Peer {
                 peer: peer(&hello.proxy_id, &registered.key),
                 displace: CancellationToken::new(),
                 recount: Arc::default(),
+                standing: None,
             };
             let mut member = Member::new(&hello, joining, since, now);
             member.claim = registered.claim;

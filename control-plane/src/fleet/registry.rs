@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sluice_model::{CommitId, HistoryId, Position};
+use sluice_model::{CommitId, CommitSeal, HistoryId, Position};
 use sluice_proto::v1;
 use sluice_tls::ProxyPeer;
 use thiserror::Error;
@@ -32,7 +32,7 @@ use crate::clock;
 use crate::compile::ViewKey;
 use crate::live::Published;
 use crate::store::Replica;
-use crate::trust::{Peer, Stranger};
+use crate::trust::{Peer, Standing, Stranger};
 
 /// Proxies that are known at a time, the lost ones included.
 const MAX_PROXIES: usize = 50_000;
@@ -81,6 +81,8 @@ pub(super) struct Joining {
     pub(super) displace: CancellationToken,
     /// Has the proxy asked for all of its endpoints.
     pub(super) recount: Arc<Notify>,
+    /// Who may have told the proxy what it runs; `None` where nothing is signed.
+    pub(super) standing: Option<Arc<Standing>>,
 }
 
 /// Why a proxy is not let in.
@@ -239,7 +241,8 @@ impl Fleet {
             known.make_room(now)?;
         }
         let (stream, view, holds) = (joining.stream, joining.view.clone(), joining.holds);
-        let commit = CommitId(hello.commit);
+        let (commit, shown) = (CommitId(hello.commit), CommitSeal(hello.commit_seal));
+        let standing = joining.standing.clone();
         let first = match holds {
             None => known.start(&view, published, now),
             Some(_) => None,
@@ -266,7 +269,13 @@ impl Fleet {
         }
         known.unsaid.roster(&hello.proxy_id);
         if let Some(holds) = holds {
-            known.claims.note(&hello.proxy_id, holds, commit, published);
+            let is_told = || {
+                let (history, what) = (holds.0, (holds.1.revision, commit));
+                standing.is_none_or(|standing| standing.has_told(history, what, shown))
+            };
+            known
+                .claims
+                .note(&hello.proxy_id, holds, commit, published, is_told);
         }
         let parked = member.refusal.as_ref().and_then(Refused::parked);
         tracing::info!(proxy = hello.proxy_id, %stream, version = hello.version, "proxy connected");

@@ -68,6 +68,7 @@ pub(super) fn joining(stream: StreamId, holds: Option<(HistoryId, Position)>) ->
         peer: Peer::Local,
         displace: CancellationToken::new(),
         recount: Arc::default(),
+        standing: None,
     }
 }
 

@@ -283,6 +283,7 @@ impl Stream {
             peer: self.line.peer.clone(),
             displace: self.displaced.clone(),
             recount: Arc::clone(&self.recount),
+            standing: self.standing.borrow().clone(),
         };
         let fleet = &self.common.fleet;
         let joined = fleet.join(hello, stream, &published, Instant::now());

@@ -15,6 +15,7 @@ mod issue;
 mod keeper;
 mod lines;
 mod metrics;
+mod seal;
 mod standing;
 mod token;
 mod view;
@@ -41,6 +42,7 @@ pub use view::{AuthorityStage, AuthorityView};
 
 pub(crate) use directory::overlay;
 pub(crate) use enrolment::{EnrolmentService, stranger};
+pub(crate) use seal::seal;
 pub(crate) use standing::Standing;
 
 use crate::clock;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sluice_model::{CommitId, CommitSeal, HistoryId, Revision};
 use sluice_proto::v1;
 use sluice_tls::{
     Clients, Fault, Identity, KeyHash, MinVersion, ProxyPeer, Signer, Tickets, Trust, server_config,
@@ -14,6 +15,7 @@ use tokio_rustls::rustls::time_provider::DefaultTimeProvider;
 
 use super::authority::{Authority, Generation};
 use super::issue::{self, IssueError, Request};
+use super::seal;
 use crate::store::UnixMillis;
 
 /// What follows from one version of the record, on this replica.
@@ -29,6 +31,8 @@ pub(crate) struct Standing {
     /// Of the root that issues.
     pin: KeyHash,
     signer: Signer,
+    /// Those of all generations.
+    signers: Vec<Signer>,
     server: Arc<ServerConfig>,
     clients: Clients,
     lifetime: Duration,
@@ -75,13 +79,15 @@ impl Standing {
             .collect();
         let clients = || Ok::<_, Fault>(Clients::new(Trust::new(&roots, &[])?, true, 0));
         let server = serve(&authority, issuing, &roots, clients()?, lifetime, now)?;
-        let signing_keys = authority.generations().iter().map(|one| {
-            let signer = Signer::new(one.signing_key.expose())?;
-            Ok(signer.public_key().to_vec())
-        });
+        let generations = authority.generations().iter();
+        let signers = generations.map(|one| Signer::new(one.signing_key.expose()));
+        let signers = signers.collect::<Result<Vec<_>, Fault>>()?;
         let bundle = v1::Bundle {
             authorities: roots.iter().map(|root| root.to_vec()).collect(),
-            signing_keys: signing_keys.collect::<Result<_, Fault>>()?,
+            signing_keys: signers
+                .iter()
+                .map(|signer| signer.public_key().to_vec())
+                .collect(),
         };
         let life = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
         Ok(Self {
@@ -91,6 +97,7 @@ impl Standing {
             bundle,
             pin,
             signer,
+            signers,
             server: Arc::new(server),
             clients: clients()?,
             lifetime,
@@ -106,6 +113,18 @@ impl Standing {
     /// Signs snapshots.
     pub(crate) fn signer(&self) -> &Signer {
         &self.signer
+    }
+
+    /// Whether a control plane has told that `revision` of `history` is that commit, as `shown`. What was told with
+    /// a key that is not trusted any more is not known.
+    pub(crate) fn has_told(
+        &self,
+        history: HistoryId,
+        (revision, commit): (Revision, CommitId),
+        shown: CommitSeal,
+    ) -> bool {
+        let mut signers = self.signers.iter();
+        shown != CommitSeal::NONE && signers.any(|signer| seal(signer, history, (revision, commit)) == shown)
     }
 
     /// Hash of the key of the root that new certificates lead to.

@@ -222,7 +222,7 @@ impl Chosen {
 #[cfg(test)]
 mod tests {
     use http::{HeaderMap, Method};
-    use sluice_model::{Class, CommitId, HistoryId, Position, Revision};
+    use sluice_model::{Class, CommitId, CommitSeal, HistoryId, Position, Revision};
     use sluice_proto::v1;
 
     use super::*;
@@ -304,6 +304,7 @@ mod tests {
             base: None,
             target,
             commit: CommitId::UNKNOWN,
+            commit_seal: CommitSeal::NONE,
             difference,
         };
         Snapshot::empty(HistoryId::default()).apply(&update).unwrap()

@@ -3,8 +3,8 @@
 use std::{ops::Bound, sync::Arc};
 
 use sluice_model::{
-    Certificate, Class, Code, CommitId, Endpoints, HistoryId, Key, Kind, Limits, Listener, Position,
-    Revision, Tickets, Trust, Violation,
+    Certificate, Class, Code, CommitId, CommitSeal, Endpoints, HistoryId, Key, Kind, Limits, Listener,
+    Position, Revision, Tickets, Trust, Violation,
 };
 
 use crate::{
@@ -23,6 +23,7 @@ pub struct Snapshot {
     pub(crate) history: HistoryId,
     pub(crate) position: Position,
     pub(crate) commit: CommitId,
+    pub(crate) commit_seal: CommitSeal,
     pub(crate) resources: ResourceSet,
     pub(crate) table: RouteTable,
     pub(crate) routes: imbl::OrdMap<Key, Arc<sluice_model::Route>>,
@@ -41,6 +42,7 @@ impl Snapshot {
             history,
             position: Position::default(),
             commit: CommitId::UNKNOWN,
+            commit_seal: CommitSeal::NONE,
             resources: ResourceSet::empty(),
             table: RouteTable::new(),
             routes: imbl::OrdMap::new(),
@@ -77,6 +79,7 @@ impl Snapshot {
         let next = self.succeeded(update.history, update.target, resources, &difference)?;
         Ok(Self {
             commit: update.commit,
+            commit_seal: update.commit_seal,
             ..next
         })
     }
@@ -138,6 +141,7 @@ impl Snapshot {
             history,
             position: target,
             commit: CommitId::UNKNOWN,
+            commit_seal: CommitSeal::NONE,
             resources,
             ..self
         }
@@ -156,6 +160,11 @@ impl Snapshot {
     /// Which commit its revision is, as the update to it said.
     pub fn commit(&self) -> CommitId {
         self.commit
+    }
+
+    /// What shows it, as the same update said.
+    pub fn commit_seal(&self) -> CommitSeal {
+        self.commit_seal
     }
 
     /// What it was built from.

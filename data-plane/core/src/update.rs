@@ -1,7 +1,7 @@
 //! What travels: the step from one position to another.
 
 use bytes::Bytes;
-use sluice_model::{Code, CommitId, Digest, HistoryId, Position, Revision, Violation};
+use sluice_model::{Code, CommitId, CommitSeal, Digest, HistoryId, Position, Revision, Violation};
 use sluice_proto::v1;
 
 use crate::{Difference, Entry, ResourceSet};
@@ -17,6 +17,8 @@ pub struct Update {
     pub target: Position,
     /// Which commit the revision of `target` is.
     pub commit: CommitId,
+    /// What shows it.
+    pub commit_seal: CommitSeal,
     /// The step.
     pub difference: Difference,
 }
@@ -33,6 +35,7 @@ impl Update {
             base: Some(base.0),
             target: target.0,
             commit: CommitId::UNKNOWN,
+            commit_seal: CommitSeal::NONE,
             difference: base.1.diff(target.1),
         }
     }
@@ -45,6 +48,7 @@ impl Update {
             base: None,
             target,
             commit: CommitId::UNKNOWN,
+            commit_seal: CommitSeal::NONE,
             difference: Difference {
                 upserts,
                 removals: vec![],
@@ -52,10 +56,14 @@ impl Update {
         }
     }
 
-    /// The same update, to what was committed as `commit`.
+    /// The same update, to what was committed as `commit`, which `commit_seal` shows.
     #[must_use]
-    pub fn committed(self, commit: CommitId) -> Self {
-        Self { commit, ..self }
+    pub fn committed(self, commit: CommitId, commit_seal: CommitSeal) -> Self {
+        Self {
+            commit,
+            commit_seal,
+            ..self
+        }
     }
 
     /// The update as it travels.
@@ -74,6 +82,7 @@ impl Update {
             signature: Vec::new(),
             signing_key: Vec::new(),
             commit: self.commit.0,
+            commit_seal: self.commit_seal.0,
         }
     }
 
@@ -105,6 +114,7 @@ impl Update {
                 base,
                 target,
                 commit: CommitId(wire.commit),
+                commit_seal: CommitSeal(wire.commit_seal),
                 difference: Difference { upserts, removals },
             }),
             (Some(_), false) => Err(violations),
@@ -239,6 +249,7 @@ mod tests {
             base,
             target,
             commit: CommitId(9),
+            commit_seal: CommitSeal(8),
             difference,
         };
         update.to_wire()

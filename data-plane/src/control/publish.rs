@@ -143,7 +143,7 @@ impl Publisher {
         let gone = self.ports.keep(snapshot, &new);
         // An equal snapshot is no swap at all.
         let current = self.live.current();
-        let place = |of: &Generation| (of.history(), of.position(), of.commit());
+        let place = |of: &Generation| (of.history(), of.position(), of.commit(), of.commit_seal());
         if place(&current) != place(snapshot) {
             self.live.publish(Arc::clone(snapshot));
         }
@@ -176,6 +176,7 @@ impl Publisher {
             history: snapshot.history(),
             position,
             commit: snapshot.commit(),
+            commit_seal: snapshot.commit_seal(),
             listeners,
         }
     }

@@ -141,7 +141,9 @@ impl StateDir {
     /// When it cannot be written; the one before stays.
     pub(crate) fn save(&self, snapshot: &Snapshot) -> io::Result<()> {
         let update = Update::full(snapshot.history(), snapshot.position(), snapshot.resources());
-        let wire = update.committed(snapshot.commit()).to_wire();
+        let wire = update
+            .committed(snapshot.commit(), snapshot.commit_seal())
+            .to_wire();
         let mut bytes = Zeroizing::new(Vec::with_capacity(wire.encoded_len() + DIGEST));
         wire.encode(&mut *bytes).map_err(io::Error::other)?;
         let digest = Digest::of(&bytes);
@@ -217,7 +219,7 @@ fn read(bytes: &[u8]) -> Option<Update> {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
-    use sluice_model::HistoryId;
+    use sluice_model::{CommitId, CommitSeal, HistoryId};
 
     use super::*;
     use crate::testing::snapshot::{Site, apply};
@@ -225,10 +227,13 @@ mod tests {
     fn saved() -> (tempfile::TempDir, StateDir, Snapshot) {
         let directory = tempfile::tempdir().unwrap();
         let state = StateDir::open(&directory.path().join("state"), None).unwrap();
-        let snapshot = apply(
+        let plain = apply(
             &Snapshot::empty(HistoryId([3; 16])),
             &Site::to(&["127.0.0.1:8080"]),
         );
+        let update = Update::full(plain.history(), plain.position(), plain.resources());
+        let committed = update.committed(CommitId(5), CommitSeal(6));
+        let snapshot = plain.apply(&committed).unwrap();
         state.save(&snapshot).unwrap();
         (directory, state, snapshot)
     }
@@ -241,6 +246,10 @@ mod tests {
             .unwrap();
         assert_eq!(loaded.position(), snapshot.position());
         assert_eq!(loaded.history(), snapshot.history());
+        assert_eq!(
+            (loaded.commit(), loaded.commit_seal()),
+            (CommitId(5), CommitSeal(6))
+        );
         let mode = fs::metadata(state.path.join(SNAPSHOT))
             .unwrap()
             .permissions()

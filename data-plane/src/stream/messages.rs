@@ -1,7 +1,7 @@
 //! What a proxy says, as it travels.
 
 use sluice_core::position_to_wire;
-use sluice_model::{CommitId, HistoryId, Position, Violation};
+use sluice_model::{CommitId, CommitSeal, HistoryId, Position, Violation};
 use sluice_proto::{
     WIRE_VERSION,
     v1::{self, proxy_message::Body},
@@ -26,6 +26,7 @@ pub(crate) struct Held {
     pub(crate) history: HistoryId,
     pub(crate) position: Position,
     pub(crate) commit: CommitId,
+    pub(crate) commit_seal: CommitSeal,
     pub(crate) listeners: Vec<BoundListener>,
 }
 
@@ -42,6 +43,7 @@ pub(super) fn hello(identity: &Identity, held: Option<&Held>) -> Body {
         instance: identity.instance.to_vec(),
         listeners: held.map(|held| listeners(&held.listeners)).unwrap_or_default(),
         commit: held.map(|held| held.commit.0).unwrap_or_default(),
+        commit_seal: held.map(|held| held.commit_seal.0).unwrap_or_default(),
     })
 }
 

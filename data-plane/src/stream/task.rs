@@ -197,7 +197,7 @@ impl Task {
 #[cfg(test)]
 mod tests {
     use futures_util::stream;
-    use sluice_model::{CommitId, Digest, HistoryId, Position, Revision};
+    use sluice_model::{CommitId, CommitSeal, Digest, HistoryId, Position, Revision};
     use sluice_proto::v1::{control_message, proxy_message::Body};
 
     use super::super::Held;
@@ -212,6 +212,7 @@ mod tests {
                 runtime: Digest::EMPTY,
             },
             commit: CommitId::UNKNOWN,
+            commit_seal: CommitSeal::NONE,
             listeners: vec![],
         };
         Outcome::Applied { held, build_us: 1 }

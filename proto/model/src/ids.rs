@@ -36,6 +36,15 @@ impl CommitId {
     }
 }
 
+/// Shows that a control plane has told of a commit. Only control planes can make one, or tell whether it is right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CommitSeal(pub u32);
+
+impl CommitSeal {
+    /// Nothing is shown.
+    pub const NONE: Self = Self(0);
+}
+
 /// First 16 bytes of a BLAKE3 hash.
 ///
 /// 128 bits because every update carries four digests to every proxy; a forger has

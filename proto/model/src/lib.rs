@@ -25,7 +25,7 @@ pub use backend::{Backend, DEFAULT_CONNECT_TIMEOUT, Endpoint, Endpoints, MAX_END
 pub use cors::{Allowed, Cors, OriginMatch};
 pub use filters::{FilterSet, Filters, HeaderEdit, MAX_MIRRORS, Mirror, PathEdit, Redirect, Rewrite, Scheme};
 pub use hostname::{Hostname, HostnameError};
-pub use ids::{CommitId, Digest, HistoryId, Position, Revision};
+pub use ids::{CommitId, CommitSeal, Digest, HistoryId, Position, Revision};
 pub use key::{Class, Key, KeyError, Kind};
 pub use limits::Limits;
 pub use listener::{Attachment, Listener, Route};

@@ -258,6 +258,7 @@ impl Member {
             instance: (self.number as u128).to_be_bytes().to_vec(),
             listeners: held.map(bound).unwrap_or_default(),
             commit: held.map(|held| held.commit().0).unwrap_or_default(),
+            commit_seal: held.map(|held| held.commit_seal().0).unwrap_or_default(),
         })
     }
 

@@ -41,6 +41,8 @@ pub(crate) fn holding(id: &str, update: &Update) -> Hello {
         instance: vec![7; 16],
         history: update.history.clone(),
         holds: update.target.clone(),
+        commit: update.commit,
+        commit_seal: update.commit_seal,
         ..Hello::default()
     }
 }
@@ -217,6 +219,8 @@ async fn five_control_planes_that_start_at_once_migrate_an_empty_database_once()
     .unwrap();
 }
 
+/// Asks for the history that there is.
+const HISTORY: &str = "SELECT history FROM meta";
 /// Those of each control plane that write to it without pause.
 const WRITERS: usize = 3;
 /// Writes after which the fastest control plane is done.
@@ -262,7 +266,19 @@ async fn control_planes_that_are_written_to_without_pause_take_turns() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_only_a_proxy_remembers_of_lost_commits_renews_the_history() {
     let postgres = Postgres::start().await.unwrap();
-    let mut cluster = Cluster::start(2, &[postgres.url()]).await.unwrap();
+    let cluster = Cluster::start(2, &[postgres.url()]).await.unwrap();
+    lose_what_only_a_proxy_remembers(&postgres, cluster, false).await;
+}
+
+/// Where updates are signed, proxies show what they were told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_shows_what_it_was_told_renews_the_history_and_one_that_does_not_is_no_witness() {
+    let postgres = Postgres::start().await.unwrap();
+    let cluster = Cluster::sealed(2, &[postgres.url()], &[]).await.unwrap();
+    lose_what_only_a_proxy_remembers(&postgres, cluster, true).await;
+}
+
+async fn lose_what_only_a_proxy_remembers(postgres: &Postgres, mut cluster: Cluster, is_signed: bool) {
     let rest = cluster.controls[0].rest.clone();
     rest.apply(&gateway(), "").await.unwrap();
     let lost = rest.apply(&backend("lost", &[]), "").await.unwrap().revision;
@@ -282,8 +298,17 @@ async fn what_only_a_proxy_remembers_of_lost_commits_renews_the_history() {
          UPDATE meta SET revision = {lost} - 1"
     );
     postgres.sql(&lose).unwrap();
+    let history = postgres.sql(HISTORY).unwrap();
     cluster.add().await.unwrap();
     cluster.add().await.unwrap();
+    if is_signed {
+        // As if of the next revision: the seal is that of another one.
+        let mut lie = holding("liar", &held);
+        lie.holds.as_mut().unwrap().revision += 1;
+        let mut liar = FakeProxy::say_hello(cluster.controls[0].grpc, lie).await.unwrap();
+        liar.quiet(Duration::from_secs(3)).await.unwrap();
+        assert_eq!(postgres.sql(HISTORY).unwrap(), history);
+    }
     let mut proxy = FakeProxy::say_hello(cluster.controls[0].grpc, holding("edge", &held))
         .await
         .unwrap();

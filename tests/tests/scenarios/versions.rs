@@ -1,6 +1,6 @@
 //! A proxy or a control plane of a release that knew nothing of commits.
 
-use sluice_model::{CommitId, HistoryId};
+use sluice_model::{CommitId, CommitSeal, HistoryId};
 use sluice_proto::v1::{Hello, Update, control_message};
 use sluice_tests::client::served_by;
 use sluice_tests::fake_control::FakeControl;
@@ -95,7 +95,9 @@ async fn a_control_plane_that_says_no_commit_is_followed_and_none_is_made_up() {
         let next = table(upstream.address);
         let base = (at(number - 1, &held), &held);
         let update = sluice_core::Update::between(HistoryId(HISTORY), base, (at(number, &next), &next));
-        let update = update.committed(CommitId(commit)).to_wire();
+        let update = update
+            .committed(CommitId(commit), CommitSeal(10 * commit))
+            .to_wire();
         stream.update(update).await.unwrap();
         acked(&mut stream, number).await;
         assert_eq!(served_by(address, HOST).await.unwrap(), number.to_string());
@@ -103,7 +105,10 @@ async fn a_control_plane_that_says_no_commit_is_followed_and_none_is_made_up() {
         stream = control.subscribed(HISTORY).await.unwrap();
         let hello = &stream.hello;
         let holds = hello.holds.as_ref().unwrap().revision;
-        assert_eq!((holds, hello.commit), (number, commit));
+        assert_eq!(
+            (holds, hello.commit, hello.commit_seal),
+            (number, commit, 10 * commit)
+        );
         held = next;
     }
 }

@@ -1,4 +1,4 @@
-use sluice_model::{CommitId, Digest, HistoryId, Position, Revision, Violation};
+use sluice_model::{CommitId, CommitSeal, Digest, HistoryId, Position, Revision, Violation};
 
 use super::*;
 
@@ -17,6 +17,7 @@ fn held(revision: u64) -> Held {
             runtime: Digest::EMPTY,
         },
         commit: CommitId(9),
+        commit_seal: CommitSeal(8),
         listeners: vec![],
     }
 }
@@ -98,7 +99,8 @@ fn hello_says_what_is_held_and_an_update_is_built_then_acknowledged() {
     let mut script = Script::new(Some(held(1)));
     let hello = script.talk();
     assert_eq!((hello.history, hello.proxy_id), (vec![7; 16], "edge-1".into()));
-    assert_eq!((hello.holds.unwrap().revision, hello.commit), (1, 9));
+    assert_eq!(hello.holds.unwrap().revision, 1);
+    assert_eq!((hello.commit, hello.commit_seal), (9, 8));
     assert!(matches!(
         script.on(Event::Received(update()))[..],
         [Action::Build(_)]
