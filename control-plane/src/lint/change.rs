@@ -22,7 +22,7 @@ use crate::compile::{Action, Changed, World};
 /// Steps for a write that changes little; and for each rule of what it touches, up to as many for all: some 300 ms.
 const STEPS: u64 = 400_000;
 const STEPS_OF_RULE: u64 = 400;
-const MAX_STEPS: u64 = 3_000_000;
+const MAX_STEPS: u64 = 2_000_000;
 
 /// Who makes a change.
 #[derive(Clone, Copy)]

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Steps that it takes to see what two claims have to do with each other, but for their conditions.
-const PAIR: u64 = 4;
+const PAIR: u64 = 6;
 /// Pairs of conditions that are compared in one step.
 const CONDITIONS: usize = 8;
 /// Steps that it takes to find out what is done with requests.
