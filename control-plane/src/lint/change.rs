@@ -19,7 +19,8 @@ use super::severity::Severities;
 use super::{around, idle, touched};
 use crate::compile::{Action, Changed, World};
 
-/// Steps for a write that changes little; and for each rule of what it touches, up to as many for all: some 300 ms.
+/// Steps for a write that changes little; and for each rule of what it touches, up to as many for all: some 300 ms, and
+/// half a second whatever the rules are like (`the_largest_write_is_looked_at_in_less_than_a_moment`, in release).
 const STEPS: u64 = 400_000;
 const STEPS_OF_RULE: u64 = 400;
 const MAX_STEPS: u64 = 2_000_000;
